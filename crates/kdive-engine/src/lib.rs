@@ -1,0 +1,4 @@
+//! Programs, types and objects with the semantics of C.
+//!
+//! Here the bytes of a target and the descriptions of debug information become values that
+//! can be followed, computed with and printed. Nothing here knows Python or kernel policy.
