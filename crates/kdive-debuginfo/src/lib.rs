@@ -4,9 +4,12 @@
 //! [descriptions](description) that name other types by [`TypeId`]; the engine makes types of
 //! them. Nothing here reads values or knows C semantics.
 
+mod bytes;
 pub mod description;
+pub mod elf;
 mod error;
 mod source;
+pub mod symbols;
 
 pub use error::{Error, Result};
 pub use source::TypeSource;

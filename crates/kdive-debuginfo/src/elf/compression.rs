@@ -1,0 +1,99 @@
+//! Compressed sections: `SHF_COMPRESSED` with zlib or zstd, and the older `.zdebug_*`.
+
+use std::io::Read;
+
+use kdive_target::ByteOrder;
+
+use crate::bytes::{u32_from, u64_from};
+
+/// How the bytes of a section are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    /// `ZLIB`, the size as a big-endian 64-bit number, and a zlib stream.
+    Gnu,
+    /// An `Elf32_Chdr` and a zlib or zstd stream.
+    Header32(ByteOrder),
+    /// An `Elf64_Chdr` and a zlib or zstd stream.
+    Header64(ByteOrder),
+}
+
+/// No section decompresses to more than this many times its size: zlib can't, and zstd does so
+/// only for data that is nearly all the same byte.
+const GREATEST_RATIO: u64 = 1100;
+
+impl Compression {
+    pub(super) fn from_header(is_64_bit: bool, order: ByteOrder) -> Compression {
+        if is_64_bit {
+            Compression::Header64(order)
+        } else {
+            Compression::Header32(order)
+        }
+    }
+
+    /// Decompresses the whole section `raw`.
+    pub(super) fn decompress(self, raw: &[u8]) -> Result<Vec<u8>, String> {
+        const ZLIB: u32 = object::elf::ELFCOMPRESS_ZLIB.0;
+        const ZSTD: u32 = object::elf::ELFCOMPRESS_ZSTD.0;
+        let truncated = || "truncated header of a compressed section".to_owned();
+        let (kind, size, stream) = match self {
+            Compression::None => return Ok(raw.to_vec()),
+            Compression::Gnu => {
+                let (magic, rest) = raw.split_first_chunk::<4>().ok_or_else(truncated)?;
+                let (size, stream) = rest.split_first_chunk::<8>().ok_or_else(truncated)?;
+                if magic != b"ZLIB" {
+                    return Err("a .zdebug section that does not begin with ZLIB".to_owned());
+                }
+                (ZLIB, u64::from_be_bytes(*size), stream)
+            }
+            Compression::Header32(order) => {
+                let (header, stream) = raw.split_first_chunk::<12>().ok_or_else(truncated)?;
+                let [k0, k1, k2, k3, s0, s1, s2, s3, ..] = *header;
+                let kind = u32_from(order, [k0, k1, k2, k3]);
+                (kind, u64::from(u32_from(order, [s0, s1, s2, s3])), stream)
+            }
+            Compression::Header64(order) => {
+                let (kind, rest) = raw.split_first_chunk::<4>().ok_or_else(truncated)?;
+                let (_reserved, rest) = rest.split_first_chunk::<4>().ok_or_else(truncated)?;
+                let (size, rest) = rest.split_first_chunk::<8>().ok_or_else(truncated)?;
+                let (_alignment, stream) = rest.split_first_chunk::<8>().ok_or_else(truncated)?;
+                (u32_from(order, *kind), u64_from(order, *size), stream)
+            }
+        };
+        let limit = (raw.len() as u64)
+            .saturating_mul(GREATEST_RATIO)
+            .saturating_add(1 << 16);
+        if size > limit {
+            return Err(format!(
+                "says that {} bytes decompress to {size}, which can't be",
+                raw.len()
+            ));
+        }
+        match kind {
+            ZLIB => read_exactly(flate2::read::ZlibDecoder::new(stream), size, raw.len()),
+            ZSTD => {
+                let decoder = ruzstd::decoding::StreamingDecoder::new(stream)
+                    .map_err(|error| format!("zstd: {error}"))?;
+                read_exactly(decoder, size, raw.len())
+            }
+            other => Err(format!("unknown compression {other}")),
+        }
+    }
+}
+
+fn read_exactly(reader: impl Read, size: u64, compressed: usize) -> Result<Vec<u8>, String> {
+    let expected = usize::try_from(size).map_err(|_| format!("too large: {size} bytes"))?;
+    // A header that lies costs no more memory than the stream really holds.
+    let mut bytes = Vec::with_capacity(expected.min(compressed.saturating_mul(16)));
+    reader
+        .take(size)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("damaged compressed data: {error}"))?;
+    if bytes.len() != expected {
+        return Err(format!(
+            "decompresses to {} bytes instead of {expected}",
+            bytes.len()
+        ));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,554 @@
+//! ELF files: headers, sections, notes, and links to other files of the same module.
+//!
+//! Symbols and debug information are read from here, not here.
+
+mod compression;
+mod note;
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use kdive_target::{Architecture, ByteOrder, Platform};
+use memmap2::Mmap;
+use object::Endianness;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+
+use crate::bytes::u32_from;
+use crate::{Error, Result};
+
+/// What an ELF file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ElfKind {
+    /// `ET_REL`: an object file or a kernel module; its sections have no addresses of their own.
+    Relocatable,
+    /// `ET_EXEC`: a program at fixed addresses.
+    Executable,
+    /// `ET_DYN`: a shared library or a position-independent program.
+    Shared,
+    /// `ET_CORE`: a dump.
+    Core,
+    /// Anything else.
+    Other,
+}
+
+/// A section of an ELF file.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Its index in the section table.
+    pub index: usize,
+    /// Its name; `.zdebug_x` is called `.debug_x`.
+    pub name: String,
+    /// `sh_type`.
+    pub kind: u32,
+    /// `sh_flags`.
+    pub flags: u64,
+    /// `sh_addr`: its address as linked.
+    pub address: u64,
+    /// `sh_size`: its size in bytes, in memory if it is loaded; compressed if it is compressed.
+    pub size: u64,
+    /// `sh_link`.
+    pub link: u32,
+    /// `sh_info`.
+    pub info: u32,
+    /// `sh_entsize`.
+    pub entry_size: u64,
+    /// `sh_addralign`.
+    pub alignment: u64,
+    file_range: Range<usize>,
+    compression: compression::Compression,
+}
+
+impl Section {
+    /// Whether the section occupies memory when the file is loaded (`SHF_ALLOC`).
+    pub fn is_loaded(&self) -> bool {
+        self.flags & elf::SHF_ALLOC.0 != 0
+    }
+
+    /// Whether the section has bytes in the file (it is not `SHT_NOBITS`).
+    pub fn has_data(&self) -> bool {
+        self.kind != elf::SHT_NOBITS.0 && self.kind != elf::SHT_NULL.0
+    }
+
+    /// The addresses that the section occupies as linked.
+    pub fn addresses(&self) -> Range<u64> {
+        self.address..self.address.saturating_add(self.size)
+    }
+}
+
+/// A program header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// `p_type`.
+    pub kind: u32,
+    /// `p_flags`.
+    pub flags: u32,
+    /// `p_offset`.
+    pub offset: u64,
+    /// `p_vaddr`.
+    pub address: u64,
+    /// `p_paddr`.
+    pub physical_address: u64,
+    /// `p_filesz`.
+    pub file_size: u64,
+    /// `p_memsz`.
+    pub memory_size: u64,
+    /// `p_align`.
+    pub alignment: u64,
+}
+
+impl Segment {
+    /// Whether the segment is loaded (`PT_LOAD`).
+    pub fn is_load(&self) -> bool {
+        self.kind == elf::PT_LOAD.0
+    }
+}
+
+/// `.gnu_debuglink`: which file has the debug information of this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebugLink {
+    /// The name of the file, without a directory.
+    pub file_name: PathBuf,
+    /// The CRC-32 of that file's bytes.
+    pub checksum: u32,
+}
+
+/// `.gnu_debugaltlink` or `.debug_sup`: which file has the debug information that several share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupplementaryLink {
+    /// The path of the file, absolute or relative to this file's.
+    pub path: PathBuf,
+    /// The build ID or checksum that it must have.
+    pub checksum: Vec<u8>,
+}
+
+enum Content {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Content::Mapped(map) => map,
+            Content::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// An ELF file that is mapped or in memory.
+///
+/// The headers are read when it is opened; sections are decompressed when they are asked for, once.
+pub struct ElfFile {
+    path: PathBuf,
+    content: Content,
+    kind: ElfKind,
+    platform: Platform,
+    entry: u64,
+    sections: Vec<Section>,
+    segments: Vec<Segment>,
+    /// Addresses that stay what they are wherever the file is loaded.
+    fixed_addresses: Range<u64>,
+    decompressed: Vec<OnceLock<std::result::Result<Vec<u8>, String>>>,
+}
+
+impl std::fmt::Debug for ElfFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ElfFile")
+            .field("path", &self.path)
+            .field("kind", &self.kind)
+            .field("platform", &self.platform)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ElfFile {
+    /// Maps the file at `path` and reads its headers.
+    pub fn open(path: &Path) -> Result<ElfFile> {
+        let io_error = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io_error)?;
+        let length = file.metadata().map_err(io_error)?.len();
+        if length == 0 {
+            return Err(bad(path, "the file is empty"));
+        }
+        // SAFETY: the map is private and read-only. Somebody who truncates the file while it is
+        // mapped makes accesses fault, which ends the process but breaks no memory; debug files
+        // are installed under new names, not rewritten.
+        let map = unsafe { Mmap::map(&file) }.map_err(io_error)?;
+        ElfFile::parse(path.to_owned(), Content::Mapped(map))
+    }
+
+    /// Reads an ELF file that is in memory; `path` says where it is from, for messages.
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<ElfFile> {
+        ElfFile::parse(path.to_owned(), Content::Owned(bytes))
+    }
+
+    fn parse(path: PathBuf, content: Content) -> Result<ElfFile> {
+        let bytes = content.bytes();
+        let ident = bytes
+            .get(..16)
+            .filter(|ident| ident.starts_with(&elf::ELFMAG));
+        let headers = match ident.and_then(|ident| ident.get(4)) {
+            Some(&class) if class == elf::ELFCLASS32.0 => {
+                read_headers::<elf::FileHeader32<Endianness>>(bytes)
+            }
+            Some(&class) if class == elf::ELFCLASS64.0 => {
+                read_headers::<elf::FileHeader64<Endianness>>(bytes)
+            }
+            Some(class) => return Err(bad(&path, &format!("unknown ELF class {class}"))),
+            None => return Err(bad(&path, "not an ELF file")),
+        };
+        let Headers {
+            kind,
+            platform,
+            entry,
+            sections,
+            segments,
+        } = headers.map_err(|message| bad(&path, &message))?;
+        let decompressed = sections.iter().map(|_| OnceLock::new()).collect();
+        let fixed_addresses = sections
+            .iter()
+            .find(|section| section.name == ".data..percpu" && section.address == 0)
+            .filter(|_| kind == ElfKind::Executable)
+            .map_or(0..0, Section::addresses);
+        Ok(ElfFile {
+            path,
+            content,
+            kind,
+            platform,
+            entry,
+            sections,
+            segments,
+            fixed_addresses,
+            decompressed,
+        })
+    }
+
+    /// Where the file is from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        self.content.bytes()
+    }
+
+    /// What the file is for.
+    pub fn kind(&self) -> ElfKind {
+        self.kind
+    }
+
+    /// The machine that the file is for.
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// `e_entry`: the address where the program starts, as linked.
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// The section table, the null section included.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The program headers.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The first section called `name`.
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// The loaded section that contains `address` as linked.
+    pub fn section_at(&self, address: u64) -> Option<&Section> {
+        self.sections
+            .iter()
+            .find(|section| section.is_loaded() && section.addresses().contains(&address))
+    }
+
+    /// The bytes of a section of this file, decompressed; empty if it has none in the file.
+    pub fn data(&self, section: &Section) -> Result<&[u8]> {
+        let raw = self
+            .bytes()
+            .get(section.file_range.clone())
+            .unwrap_or_default();
+        if section.compression == compression::Compression::None {
+            return Ok(raw);
+        }
+        let Some(cell) = self.decompressed.get(section.index) else {
+            return Ok(raw);
+        };
+        match cell.get_or_init(|| section.compression.decompress(raw)) {
+            Ok(bytes) => Ok(bytes),
+            Err(message) => Err(bad(&self.path, &format!("{}: {message}", section.name))),
+        }
+    }
+
+    /// The bytes of the first section called `name` that has any, decompressed.
+    pub fn section_data(&self, name: &str) -> Result<Option<&[u8]>> {
+        let section = self
+            .sections
+            .iter()
+            .find(|section| section.name == name && section.has_data());
+        section.map(|section| self.data(section)).transpose()
+    }
+
+    /// Tells the kernel that the given bytes of [`ElfFile::bytes`] won't be needed soon, so that
+    /// they count no longer as this process's memory.
+    pub(crate) fn forget(&self, bytes: &[u8]) {
+        let Content::Mapped(map) = &self.content else {
+            return;
+        };
+        let Some(offset) = (bytes.as_ptr() as usize).checked_sub(map.as_ptr() as usize) else {
+            return;
+        };
+        if offset.saturating_add(bytes.len()) > map.len() {
+            return;
+        }
+        // SAFETY: the pages are of a private mapping of a file that is never written to, so
+        // dropping them only means that the next access reads them from the file again.
+        let dropped = unsafe {
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, bytes.len())
+        };
+        // Nothing depends on it: a kernel that refuses keeps the pages.
+        drop(dropped);
+    }
+
+    /// The GNU build ID.
+    pub fn build_id(&self) -> Option<&[u8]> {
+        note::build_id(self)
+    }
+
+    /// The file that `.gnu_debuglink` names.
+    pub fn debug_link(&self) -> Result<Option<DebugLink>> {
+        let Some(data) = self.section_data(".gnu_debuglink")? else {
+            return Ok(None);
+        };
+        let malformed = || bad(&self.path, ".gnu_debuglink: no file name and checksum");
+        let name_length = data
+            .iter()
+            .position(|&byte| byte == 0)
+            .ok_or_else(malformed)?;
+        let checksum_at = (name_length + 1).next_multiple_of(4);
+        let checksum = data
+            .get(checksum_at..)
+            .and_then(|rest| rest.first_chunk::<4>());
+        Ok(Some(DebugLink {
+            file_name: path_from_bytes(&data[..name_length]),
+            checksum: self.u32_from(*checksum.ok_or_else(malformed)?),
+        }))
+    }
+
+    /// The file that `.gnu_debugaltlink` or `.debug_sup` names.
+    pub fn supplementary_link(&self) -> Result<Option<SupplementaryLink>> {
+        if let Some(data) = self.section_data(".gnu_debugaltlink")? {
+            let name_length = data
+                .iter()
+                .position(|&byte| byte == 0)
+                .ok_or_else(|| bad(&self.path, ".gnu_debugaltlink: the file name does not end"))?;
+            return Ok(Some(SupplementaryLink {
+                path: path_from_bytes(&data[..name_length]),
+                checksum: data[name_length + 1..].to_vec(),
+            }));
+        }
+        let Some(data) = self.section_data(".debug_sup")? else {
+            return Ok(None);
+        };
+        // DWARF 5, 7.3.6: version (2 bytes), is_supplementary (1 byte), file name, length of the
+        // checksum (LEB128), checksum.
+        let malformed = || bad(&self.path, ".debug_sup: damaged");
+        if data.get(2).ok_or_else(malformed)? != &0 {
+            return Ok(None);
+        }
+        let name = &data[3..];
+        let name_length = name
+            .iter()
+            .position(|&byte| byte == 0)
+            .ok_or_else(malformed)?;
+        let mut rest = gimli::EndianSlice::new(&name[name_length + 1..], gimli::LittleEndian);
+        let checksum = gimli::Reader::read_uleb128(&mut rest)
+            .ok()
+            .and_then(|length| rest.slice().get(..usize::try_from(length).ok()?))
+            .ok_or_else(malformed)?;
+        Ok(Some(SupplementaryLink {
+            path: path_from_bytes(&name[..name_length]),
+            checksum: checksum.to_vec(),
+        }))
+    }
+
+    /// The address at which something linked at `address` is loaded when the file is moved by
+    /// `bias`.
+    ///
+    /// x86-64 kernels before 6.15 link per-CPU variables from address 0, and relocate the kernel
+    /// without them ("x86/percpu/64: Use relative percpu offsets" made it otherwise): their
+    /// addresses are offsets, which no bias changes.
+    pub fn loaded_address(&self, address: u64, bias: u64) -> u64 {
+        if self.fixed_addresses.contains(&address) {
+            address
+        } else {
+            address.wrapping_add(bias)
+        }
+    }
+
+    fn u32_from(&self, bytes: [u8; 4]) -> u32 {
+        u32_from(self.platform.byte_order, bytes)
+    }
+
+    /// An [`Error::Bad`] about this file.
+    pub(crate) fn bad(&self, message: &str) -> Error {
+        bad(&self.path, message)
+    }
+}
+
+fn bad(path: &Path, message: &str) -> Error {
+    Error::Bad {
+        origin: path.display().to_string(),
+        message: message.to_owned(),
+    }
+}
+
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+struct Headers {
+    kind: ElfKind,
+    platform: Platform,
+    entry: u64,
+    sections: Vec<Section>,
+    segments: Vec<Segment>,
+}
+
+fn read_headers<H: FileHeader<Endian = Endianness>>(
+    bytes: &[u8],
+) -> std::result::Result<Headers, String> {
+    let describe = |error: object::read::Error| format!("ELF header: {error}");
+    let header = H::parse(bytes).map_err(describe)?;
+    let endian = header.endian().map_err(describe)?;
+    let kind = match header.e_type(endian) {
+        elf::ET_REL => ElfKind::Relocatable,
+        elf::ET_EXEC => ElfKind::Executable,
+        elf::ET_DYN => ElfKind::Shared,
+        elf::ET_CORE => ElfKind::Core,
+        _ => ElfKind::Other,
+    };
+    let is_64_bit = header.is_class_64();
+    let platform = Platform {
+        architecture: architecture(header.e_machine(endian), is_64_bit),
+        is_64_bit,
+        byte_order: byte_order(endian),
+    };
+    let table = header.sections(endian, bytes).map_err(describe)?;
+    let mut sections = Vec::with_capacity(table.len());
+    for (index, section) in table.iter().enumerate() {
+        sections.push(read_section(
+            index, section, &table, endian, bytes, is_64_bit,
+        )?);
+    }
+    let segments = header
+        .program_headers(endian, bytes)
+        .map_err(describe)?
+        .iter()
+        .map(|segment| Segment {
+            kind: segment.p_type(endian).0,
+            flags: segment.p_flags(endian).0,
+            offset: segment.p_offset(endian).into(),
+            address: segment.p_vaddr(endian).into(),
+            physical_address: segment.p_paddr(endian).into(),
+            file_size: segment.p_filesz(endian).into(),
+            memory_size: segment.p_memsz(endian).into(),
+            alignment: segment.p_align(endian).into(),
+        })
+        .collect();
+    Ok(Headers {
+        kind,
+        platform,
+        entry: header.e_entry(endian).into(),
+        sections,
+        segments,
+    })
+}
+
+fn read_section<H: FileHeader<Endian = Endianness>>(
+    index: usize,
+    section: &H::SectionHeader,
+    table: &object::read::elf::SectionTable<'_, H>,
+    endian: Endianness,
+    bytes: &[u8],
+    is_64_bit: bool,
+) -> std::result::Result<Section, String> {
+    let name = table
+        .section_name(endian, section)
+        .map_err(|error| format!("section {index}: name: {error}"))?;
+    let mut name = String::from_utf8_lossy(name).into_owned();
+    let has_data = section.file_range(endian).is_some();
+    let mut file_range = 0..0;
+    if let Some((offset, size)) = section.file_range(endian).filter(|&(_, size)| size != 0) {
+        let end = offset
+            .checked_add(size)
+            .filter(|&end| end <= bytes.len() as u64);
+        let Some(end) = end else {
+            return Err(format!(
+                "section {index} ({name}) ends beyond the end of the file: the file is truncated"
+            ));
+        };
+        file_range = offset as usize..end as usize;
+    }
+    let flags: u64 = section.sh_flags(endian).0;
+    let mut compression = compression::Compression::None;
+    if has_data && flags & elf::SHF_COMPRESSED.0 != 0 {
+        compression = compression::Compression::from_header(is_64_bit, byte_order(endian));
+    } else if let Some(rest) = name.strip_prefix(".zdebug_") {
+        name = format!(".debug_{rest}");
+        compression = compression::Compression::Gnu;
+    }
+    Ok(Section {
+        index,
+        name,
+        kind: section.sh_type(endian).0,
+        flags,
+        address: section.sh_addr(endian).into(),
+        size: section.sh_size(endian).into(),
+        link: section.sh_link(endian),
+        info: section.sh_info(endian),
+        entry_size: section.sh_entsize(endian).into(),
+        alignment: section.sh_addralign(endian).into(),
+        file_range,
+        compression,
+    })
+}
+
+fn architecture(machine: elf::Machine, is_64_bit: bool) -> Architecture {
+    match (machine, is_64_bit) {
+        (elf::EM_X86_64, _) => Architecture::X86_64,
+        (elf::EM_386, _) => Architecture::I386,
+        (elf::EM_AARCH64, _) => Architecture::Aarch64,
+        (elf::EM_ARM, _) => Architecture::Arm,
+        (elf::EM_PPC64, _) => Architecture::Ppc64,
+        (elf::EM_RISCV, true) => Architecture::Riscv64,
+        (elf::EM_RISCV, false) => Architecture::Riscv32,
+        (elf::EM_S390, true) => Architecture::S390x,
+        (elf::EM_S390, false) => Architecture::S390,
+        (elf::EM_LOONGARCH, true) => Architecture::LoongArch64,
+        _ => Architecture::Unknown,
+    }
+}
+
+fn byte_order(endian: Endianness) -> ByteOrder {
+    match endian {
+        Endianness::Little => ByteOrder::Little,
+        Endianness::Big => ByteOrder::Big,
+    }
+}

@@ -1,0 +1,568 @@
+//! Symbols, found by name and by address without looking at all of them.
+
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::fast::FixedState;
+use kdive_target::ByteOrder;
+use object::Endianness;
+use object::elf;
+use object::pod::{Pod, slice_from_bytes};
+use object::read::elf::Sym;
+
+use crate::Result;
+use crate::bytes::c_string_at;
+use crate::elf::{ElfFile, ElfKind, Section};
+
+/// How a symbol is seen by other files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SymbolBinding {
+    /// Not known.
+    Unknown,
+    /// Only within its own object file.
+    Local,
+    /// Everywhere.
+    Global,
+    /// Everywhere, but a global one goes first.
+    Weak,
+    /// Everywhere, and only once in a process.
+    Unique,
+}
+
+/// What a symbol names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SymbolKind {
+    /// Not known.
+    Unknown,
+    /// Data.
+    Object,
+    /// A function.
+    Function,
+    /// A section.
+    Section,
+    /// A source file.
+    File,
+    /// A common block that has not been placed.
+    Common,
+    /// Thread-local data; the address is an offset.
+    Tls,
+    /// A function that selects the function to call.
+    IndirectFunction,
+}
+
+/// A named address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its address in the running program.
+    pub address: u64,
+    /// Its size in bytes; 0 if unknown.
+    pub size: u64,
+    /// How it is seen by other files.
+    pub binding: SymbolBinding,
+    /// What it names.
+    pub kind: SymbolKind,
+}
+
+/// A symbol with its name elsewhere.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    address: u64,
+    size: u64,
+    name: u32,
+    /// Which of [`SymbolTable::names`] holds the name.
+    source: u8,
+    binding: SymbolBinding,
+    kind: SymbolKind,
+}
+
+impl Record {
+    /// Where the addresses that it occupies end. Thread-local symbols occupy none.
+    fn end(&self) -> u64 {
+        if self.kind == SymbolKind::Tls {
+            return self.address;
+        }
+        self.address.saturating_add(self.size)
+    }
+}
+
+enum Names {
+    Section(Arc<ElfFile>, usize),
+    Owned(Vec<u8>),
+}
+
+impl Names {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Names::Section(file, index) => file
+                .sections()
+                .get(*index)
+                .and_then(|section| file.data(section).ok())
+                .unwrap_or_default(),
+            Names::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Symbols, indexed by name and by address. Both indexes are made when they are first needed.
+#[derive(Default)]
+pub struct SymbolTable {
+    /// Sorted by address.
+    records: Vec<Record>,
+    names: Vec<Names>,
+    /// The addresses of sections, beyond which no symbol of unknown size reaches.
+    sections: Vec<Range<u64>>,
+    by_name: OnceLock<NameIndex>,
+    /// For each record the nearest one before it that ends after it; `u32::MAX` if there is none.
+    enclosing: OnceLock<Vec<u32>>,
+}
+
+impl std::fmt::Debug for SymbolTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SymbolTable")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An open-addressing table of record numbers.
+struct NameIndex {
+    slots: Vec<u32>,
+    mask: usize,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl SymbolTable {
+    /// Indexes symbols that are already known.
+    pub fn new(symbols: impl IntoIterator<Item = Symbol>) -> SymbolTable {
+        let mut names = Vec::new();
+        let mut records = Vec::new();
+        for symbol in symbols {
+            let Ok(name) = u32::try_from(names.len()) else {
+                break;
+            };
+            names.extend_from_slice(symbol.name.as_bytes());
+            names.push(0);
+            records.push(Record {
+                address: symbol.address,
+                size: symbol.size,
+                name,
+                source: 0,
+                binding: symbol.binding,
+                kind: symbol.kind,
+            });
+        }
+        SymbolTable::from_records(records, vec![Names::Owned(names)])
+    }
+
+    /// Reads the symbols of `file`, from `.symtab` or, where it was stripped, from `.dynsym`.
+    /// `bias` is added to the addresses.
+    pub fn from_elf(file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
+        let with_kind = |kind: elf::SectionType| {
+            file.sections()
+                .iter()
+                .find(|section| section.kind == kind.0 && section.has_data() && section.size != 0)
+        };
+        let Some(section) = with_kind(elf::SHT_SYMTAB).or_else(|| with_kind(elf::SHT_DYNSYM))
+        else {
+            return Ok(SymbolTable::default());
+        };
+        let records = read_symbols(file, section, bias, 0)?;
+        let names = vec![Names::Section(Arc::clone(file), section.link as usize)];
+        let mut table = SymbolTable::from_records(records, names);
+        table.sections = file
+            .sections()
+            .iter()
+            .filter(|section| section.is_loaded())
+            .map(|section| {
+                let start = file.loaded_address(section.address, bias);
+                start..start.saturating_add(section.size)
+            })
+            .collect();
+        Ok(table)
+    }
+
+    fn from_records(mut records: Vec<Record>, names: Vec<Names>) -> SymbolTable {
+        // 32-bit record numbers with one value to spare.
+        records.truncate(u32::MAX as usize - 1);
+        records.sort_by_key(|record| record.address);
+        SymbolTable {
+            records,
+            names,
+            ..SymbolTable::default()
+        }
+    }
+
+    /// The number of symbols.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are no symbols.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// All symbols, sorted by address.
+    pub fn iter(&self) -> impl Iterator<Item = Symbol> + '_ {
+        self.records.iter().map(|record| self.symbol(record))
+    }
+
+    /// The symbol called `name`; a global one before a weak one before a local one.
+    pub fn by_name(&self, name: &str) -> Option<Symbol> {
+        self.records_by_name(name)
+            .min_by_key(|(number, record)| (precedence(record.binding), *number))
+            .map(|(_, record)| self.symbol(record))
+    }
+
+    /// All symbols called `name`, sorted by address.
+    pub fn all_by_name(&self, name: &str) -> Vec<Symbol> {
+        let mut found: Vec<_> = self.records_by_name(name).collect();
+        found.sort_by_key(|(number, _)| *number);
+        found
+            .into_iter()
+            .map(|(_, record)| self.symbol(record))
+            .collect()
+    }
+
+    /// The symbol that contains `address`: of several, the one that starts closest to it, and of
+    /// those a global one before a weak one before a local one. Where none does, the closest one
+    /// of unknown size in the same section.
+    pub fn by_address(&self, address: u64) -> Option<Symbol> {
+        let mut number = self.last_at_or_before(address);
+        let enclosing = self
+            .enclosing
+            .get_or_init(|| enclosing_records(&self.records));
+        while let Some(record) = number.and_then(|number| self.records.get(number)) {
+            if address < record.end() {
+                return Some(self.symbol(self.best_with_start(record.address, address)?));
+            }
+            number = enclosing
+                .get(number?)
+                .filter(|&&outer| outer != EMPTY)
+                .map(|&outer| outer as usize);
+        }
+        self.unsized_before(address)
+            .map(|record| self.symbol(record))
+    }
+
+    /// All symbols that contain `address`, the one that [`SymbolTable::by_address`] finds first.
+    pub fn all_by_address(&self, address: u64) -> Vec<Symbol> {
+        let Some(best) = self.by_address(address) else {
+            return Vec::new();
+        };
+        let enclosing = self
+            .enclosing
+            .get_or_init(|| enclosing_records(&self.records));
+        let mut found = vec![];
+        let mut number = self.last_at_or_before(address);
+        while let Some(current) = number {
+            let Some(record) = self.records.get(current) else {
+                break;
+            };
+            if address < record.end() || (record.size == 0 && record.address == address) {
+                let symbol = self.symbol(record);
+                if symbol != best {
+                    found.push(symbol);
+                }
+                number = current.checked_sub(1);
+            } else if record.address == address {
+                number = current.checked_sub(1);
+            } else {
+                number = enclosing
+                    .get(current)
+                    .filter(|&&outer| outer != EMPTY)
+                    .map(|&outer| outer as usize);
+            }
+        }
+        found.insert(0, best);
+        found
+    }
+
+    fn symbol(&self, record: &Record) -> Symbol {
+        Symbol {
+            name: String::from_utf8_lossy(self.name(record)).into(),
+            address: record.address,
+            size: record.size,
+            binding: record.binding,
+            kind: record.kind,
+        }
+    }
+
+    fn name(&self, record: &Record) -> &[u8] {
+        self.names
+            .get(usize::from(record.source))
+            .and_then(|names| c_string_at(names.bytes(), record.name as usize))
+            .unwrap_or_default()
+    }
+
+    fn records_by_name<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a Record)> + 'a {
+        let index = self.by_name.get_or_init(|| self.index_names());
+        let mut slot = hash_name(name.as_bytes()) & index.mask;
+        std::iter::from_fn(move || {
+            let number = *index.slots.get(slot).filter(|&&number| number != EMPTY)? as usize;
+            slot = (slot + 1) & index.mask;
+            Some(number)
+        })
+        .filter_map(|number| Some((number, self.records.get(number)?)))
+        .filter(move |(_, record)| self.name(record) == name.as_bytes())
+    }
+
+    fn index_names(&self) -> NameIndex {
+        let size = (self.records.len().max(2) * 2).next_power_of_two();
+        let mask = size - 1;
+        let mut slots = vec![EMPTY; size];
+        let names: Vec<&[u8]> = self.names.iter().map(Names::bytes).collect();
+        for (number, record) in (0u32..).zip(&self.records) {
+            let name = names
+                .get(usize::from(record.source))
+                .and_then(|names| c_string_at(names, record.name as usize))
+                .unwrap_or_default();
+            let mut slot = hash_name(name) & mask;
+            while slots[slot] != EMPTY {
+                slot = (slot + 1) & mask;
+            }
+            slots[slot] = number;
+        }
+        NameIndex { slots, mask }
+    }
+
+    fn last_at_or_before(&self, address: u64) -> Option<usize> {
+        self.records
+            .partition_point(|record| record.address <= address)
+            .checked_sub(1)
+    }
+
+    /// The best of the symbols that start at `start` and contain `address`.
+    fn best_with_start(&self, start: u64, address: u64) -> Option<&Record> {
+        let first = self
+            .records
+            .partition_point(|record| record.address < start);
+        self.records
+            .get(first..)?
+            .iter()
+            .take_while(|record| record.address == start)
+            .filter(|record| address < record.end())
+            .min_by_key(|record| precedence(record.binding))
+    }
+
+    fn unsized_before(&self, address: u64) -> Option<&Record> {
+        let closest = self.records.get(self.last_at_or_before(address)?)?;
+        if closest.size != 0 || !self.same_section(closest, address) {
+            return None;
+        }
+        let first = self
+            .records
+            .partition_point(|record| record.address < closest.address);
+        self.records
+            .get(first..)?
+            .iter()
+            .take_while(|record| record.address == closest.address)
+            .filter(|record| record.size == 0 && record.kind != SymbolKind::Tls)
+            .min_by_key(|record| precedence(record.binding))
+    }
+
+    /// Whether no section ends or begins between the symbol and the address.
+    fn same_section(&self, record: &Record, address: u64) -> bool {
+        self.sections.is_empty()
+            || self
+                .sections
+                .iter()
+                .any(|section| section.contains(&record.address) && section.contains(&address))
+    }
+}
+
+/// Which binding goes first.
+fn precedence(binding: SymbolBinding) -> u8 {
+    match binding {
+        SymbolBinding::Global | SymbolBinding::Unique => 0,
+        SymbolBinding::Weak => 1,
+        SymbolBinding::Local => 2,
+        SymbolBinding::Unknown => 3,
+    }
+}
+
+fn hash_name(name: &[u8]) -> usize {
+    FixedState::default().hash_one(name) as usize
+}
+
+/// The index of the nearest record before each record that ends after it. As records are sorted
+/// by start, an address that a record doesn't contain isn't contained by the skipped ones either.
+fn enclosing_records(records: &[Record]) -> Vec<u32> {
+    let mut open: Vec<(u32, u64)> = Vec::new();
+    (0u32..)
+        .zip(records)
+        .map(|(number, record)| {
+            while open.last().is_some_and(|&(_, end)| end <= record.end()) {
+                open.pop();
+            }
+            let outer = open.last().map_or(EMPTY, |&(outer, _)| outer);
+            open.push((number, record.end()));
+            outer
+        })
+        .collect()
+}
+
+/// Reads the symbols that have a name and a place.
+fn read_symbols(file: &ElfFile, table: &Section, bias: u64, source: u8) -> Result<Vec<Record>> {
+    let data = file.data(table)?;
+    Ok(if file.platform().is_64_bit {
+        read_entries::<elf::Sym64<Endianness>>(file, data, bias, source)
+    } else {
+        read_entries::<elf::Sym32<Endianness>>(file, data, bias, source)
+    })
+}
+
+fn read_entries<S>(file: &ElfFile, data: &[u8], bias: u64, source: u8) -> Vec<Record>
+where
+    S: Sym<Endian = Endianness> + Pod,
+{
+    let endian = match file.platform().byte_order {
+        ByteOrder::Little => Endianness::Little,
+        ByteOrder::Big => Endianness::Big,
+    };
+    let Ok((symbols, _)) = slice_from_bytes::<S>(data, data.len() / size_of::<S>()) else {
+        return Vec::new();
+    };
+    let mut records = Vec::with_capacity(symbols.len());
+    for symbol in symbols {
+        let kind = symbol_kind(symbol.st_type());
+        let name = symbol.st_name(endian);
+        let section = symbol.st_shndx(endian);
+        if name == 0
+            || section == elf::SHN_UNDEF
+            || matches!(kind, SymbolKind::Section | SymbolKind::File)
+        {
+            continue;
+        }
+        let value: u64 = symbol.st_value(endian).into();
+        let address = if file.kind() == ElfKind::Relocatable {
+            let base = file
+                .sections()
+                .get(usize::from(section.0))
+                .map_or(0, |found| found.address);
+            base.wrapping_add(value)
+        } else if kind == SymbolKind::Tls {
+            value
+        } else {
+            file.loaded_address(value, bias)
+        };
+        let size = symbol.st_size(endian).into();
+        let binding = symbol_binding(symbol.st_bind());
+        records.push(Record {
+            address,
+            size,
+            name,
+            source,
+            binding,
+            kind,
+        });
+    }
+    records
+}
+
+fn symbol_kind(kind: elf::SymbolType) -> SymbolKind {
+    match kind {
+        elf::STT_OBJECT => SymbolKind::Object,
+        elf::STT_FUNC => SymbolKind::Function,
+        elf::STT_SECTION => SymbolKind::Section,
+        elf::STT_FILE => SymbolKind::File,
+        elf::STT_COMMON => SymbolKind::Common,
+        elf::STT_TLS => SymbolKind::Tls,
+        elf::STT_GNU_IFUNC => SymbolKind::IndirectFunction,
+        _ => SymbolKind::Unknown,
+    }
+}
+
+fn symbol_binding(binding: elf::SymbolBind) -> SymbolBinding {
+    match binding {
+        elf::STB_LOCAL => SymbolBinding::Local,
+        elf::STB_GLOBAL => SymbolBinding::Global,
+        elf::STB_WEAK => SymbolBinding::Weak,
+        elf::STB_GNU_UNIQUE => SymbolBinding::Unique,
+        _ => SymbolBinding::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbol(name: &str, address: u64, size: u64, binding: SymbolBinding) -> Symbol {
+        Symbol {
+            name: name.into(),
+            address,
+            size,
+            binding,
+            kind: SymbolKind::Function,
+        }
+    }
+
+    fn table() -> SymbolTable {
+        SymbolTable::new([
+            symbol("outer", 0x1000, 0x100, SymbolBinding::Global),
+            symbol("inner", 0x1010, 0x10, SymbolBinding::Local),
+            symbol("inner_weak", 0x1010, 0x20, SymbolBinding::Weak),
+            symbol("label", 0x1200, 0, SymbolBinding::Local),
+            symbol("same", 0x2000, 8, SymbolBinding::Local),
+            symbol("same", 0x3000, 8, SymbolBinding::Global),
+            symbol("same", 0x4000, 8, SymbolBinding::Weak),
+        ])
+    }
+
+    fn name_at(address: u64) -> Option<String> {
+        table()
+            .by_address(address)
+            .map(|symbol| symbol.name.to_string())
+    }
+
+    #[test]
+    fn the_closest_containing_symbol_is_found() {
+        assert_eq!(name_at(0xfff), None);
+        assert_eq!(name_at(0x1000).as_deref(), Some("outer"));
+        assert_eq!(name_at(0x1018).as_deref(), Some("inner_weak"));
+        assert_eq!(name_at(0x1028).as_deref(), Some("inner_weak"));
+        assert_eq!(name_at(0x1030).as_deref(), Some("outer"));
+        assert_eq!(name_at(0x1100), None);
+    }
+
+    #[test]
+    fn a_symbol_of_unknown_size_reaches_to_the_next() {
+        assert_eq!(name_at(0x1210).as_deref(), Some("label"));
+        assert_eq!(name_at(0x2008), None);
+    }
+
+    #[test]
+    fn global_symbols_go_before_weak_and_local_ones() {
+        assert_eq!(
+            table().by_name("same").map(|symbol| symbol.address),
+            Some(0x3000)
+        );
+        let addresses: Vec<u64> = table()
+            .all_by_name("same")
+            .iter()
+            .map(|symbol| symbol.address)
+            .collect();
+        assert_eq!(addresses, [0x2000, 0x3000, 0x4000]);
+        assert_eq!(table().by_name("missing"), None);
+    }
+
+    #[test]
+    fn all_symbols_at_an_address_are_found() {
+        let names: Vec<_> = table()
+            .all_by_address(0x1018)
+            .iter()
+            .map(|symbol| symbol.name.to_string())
+            .collect();
+        assert_eq!(names, ["inner_weak", "inner", "outer"]);
+    }
+}
