@@ -1,0 +1,62 @@
+"""The lab's command line."""
+
+import argparse
+import sys
+import time
+
+from lab import DEFAULT_KERNEL, LabError, cache, kernels, scenario, target
+
+
+def main() -> int:
+    """Run ``python -m lab``; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab", description="Make real targets for kdive."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser(
+        "target", help="make targets unless the cache has them, and print their files"
+    )
+    make.add_argument("names", nargs="+", metavar="NAME", help="a scenario; see 'list'")
+    make.add_argument(
+        "--kernel", default=DEFAULT_KERNEL, help="series and architecture (default: %(default)s)"
+    )
+    fetch = commands.add_parser(
+        "kernel", help="download a kernel with its debug information, and print its files"
+    )
+    fetch.add_argument("kernel", nargs="?", default=DEFAULT_KERNEL)
+    commands.add_parser("list", help="list the scenarios")
+    commands.add_parser("where", help="print the cache directory")
+    arguments = parser.parse_args()
+    try:
+        match arguments.command:
+            case "target":
+                for name in arguments.names:
+                    _show_target(name, arguments.kernel)
+            case "kernel":
+                kernel = kernels.get(arguments.kernel)
+                print(f"release {kernel.release}\nimage   {kernel.image}\nvmlinux {kernel.vmlinux}")
+            case "list":
+                for name in scenario.names():
+                    print(f"{name:16} {scenario.load(name).sentence}")
+            case "where":
+                print(cache.root())
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show_target(name: str, kernel: str) -> None:
+    start = time.monotonic()
+    made = target(name, kernel)
+    print(f"{name} on {made.kernel} ({time.monotonic() - start:.1f} s)")
+    print(f"  vmlinux  {made.vmlinux}")
+    for format, path in made.dumps.items():
+        print(f"  dump     {path}  ({format}, {path.stat().st_size >> 20} MiB)")
+    for module, path in made.modules.items():
+        print(f"  module   {path}  ({module})")
+    print(f"  truth    {made.directory / 'truth.json'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

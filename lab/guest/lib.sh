@@ -1,0 +1,51 @@
+# What a scenario may use. Read by scenarios as: . "$LAB/lib.sh"
+. "$LAB/environment"
+
+# The virtio-serial port to the machine that runs the lab.
+lab_port() {
+    local name
+    for name in /sys/class/virtio-ports/*; do
+        [ "$(cat "$name/name")" = lab.control ] && echo "/dev/${name##*/}" && return
+    done
+    echo "no virtio-serial port" >&2
+    exit 1
+}
+
+# Say something to the lab and wait for its answer.
+lab_say() {
+    local answer
+    {
+        echo "$*" >&9
+        read -r answer <&9
+    } 9<>"$(lab_port)"
+    [ "$answer" = done ] || { echo "lab answered: $answer" >&2; exit 1; }
+}
+
+# fact NAME TEXT: a truth of this scenario. fact_json NAME JSON: the same with a value other than a string.
+fact() { printf '%s' "$2" >"$LAB/facts/$1.txt"; }
+fact_json() { printf '%s' "$2" >"$LAB/facts/$1.json"; }
+
+# Record what the guest says about itself into NAME.json.
+lab_observe() { "$LAB_PYTHON" -I -S "$LAB/observe.py" "$LAB/$1.json" || exit 1; }
+
+# The scenario's state is established: it is recorded, dumped from outside, and recorded again.
+ready() {
+    lab_observe before
+    lab_say ready
+    lab_observe after
+}
+
+# Wait at most 20 s for a condition.
+wait_until() {
+    local left=200
+    until "$@" >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || { echo "never true: $*" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}

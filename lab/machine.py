@@ -1,0 +1,177 @@
+"""A guest under QEMU: starting it, talking to the scenario in it, dumping its memory, ending it."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab import commands, initramfs
+from lab.errors import LabError
+from lab.kernels import Kernel
+from lab.qmp import Qmp
+from lab.scenario import Scenario
+
+EMULATOR = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
+SHARE = "local,security_model=none,multidevs=remap"
+DUMP_TIMEOUT_S = 300.0
+
+
+class Machine:
+    """A running guest. Use as a context manager: leaving it ends QEMU.
+
+    :param directory: shared with the guest read-write; also gets ``console.log``.
+    :raises LabError: QEMU does not start.
+    """
+
+    def __init__(self, kernel: Kernel, scenario: Scenario, directory: Path) -> None:
+        self._scenario = scenario
+        self._directory = directory
+        self.console = directory / "console.log"
+        self._deadline = time.monotonic() + scenario.timeout_s
+        self._heard = b""
+        commands.require([EMULATOR[kernel.architecture], *scenario.programs])
+        initial = directory / "initramfs"
+        initial.write_bytes(initramfs.build(kernel, scenario.early_modules))
+        monitor, monitor_far = socket.socketpair()
+        self._control, control_far = socket.socketpair()
+        arguments = self._arguments(kernel, initial, monitor_far.fileno(), control_far.fileno())
+        with (directory / "qemu.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[monitor_far.fileno(), control_far.fileno()],
+            )
+        monitor_far.close()
+        control_far.close()
+        try:
+            self._monitor = Qmp(monitor)
+        except (LabError, OSError):
+            self.stop()
+            raise self._failure("QEMU does not start") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def hear(self) -> str:
+        """Wait for the scenario's next message and return it.
+
+        :raises LabError: the guest ends or the scenario's time is over before it says anything.
+        """
+        while b"\n" not in self._heard:
+            if self._process.poll() is not None:
+                raise self._failure("the guest ended before its scenario was ready")
+            if time.monotonic() > self._deadline:
+                raise self._failure(
+                    f"the scenario was not ready after {self._scenario.timeout_s:.0f} s"
+                )
+            self._control.settimeout(0.5)
+            try:
+                self._heard += self._control.recv(4096)
+            except TimeoutError:
+                continue
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def answer(self) -> None:
+        """Let the scenario go on after the message heard last."""
+        self._control.sendall(b"done\n")
+
+    def dump(self, path: Path, format: str | None) -> None:
+        """Write the guest's memory to ``path``; freezes the guest until :meth:`resume`.
+
+        :param format: ``None`` for ELF, or one of QEMU's names such as ``kdump-zlib``.
+        """
+        self._monitor.execute("stop")
+        extra = {} if format is None else {"format": format}
+        self._monitor.execute(
+            "dump-guest-memory",
+            timeout_s=DUMP_TIMEOUT_S,
+            paging=False,
+            protocol=f"file:{path}",
+            **extra,
+        )
+
+    def dump_formats(self) -> list[str]:
+        """The formats that this QEMU can write, such as ``elf`` and ``kdump-zlib``."""
+        formats: list[str] = self._monitor.execute("query-dump-guest-memory-capability")["formats"]
+        return formats
+
+    def resume(self) -> None:
+        """Let a guest run again that was frozen by :meth:`dump`."""
+        self._monitor.execute("cont")
+
+    def wait_for_end(self) -> None:
+        """Wait until the guest has powered itself off."""
+        try:
+            self._process.wait(max(self._deadline - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            raise self._failure(
+                f"the guest was not off after {self._scenario.timeout_s:.0f} s"
+            ) from None
+
+    def stop(self) -> None:
+        """End QEMU if it still runs."""
+        self._process.kill()
+        self._process.wait()
+
+    def _failure(self, what: str) -> LabError:
+        tail = "".join(
+            f"\n--- end of {name} ---\n{_tail(self._directory / name)}"
+            for name in ("qemu.log", "console.log", "output")
+            if (self._directory / name).exists()
+        )
+        return LabError(f"{what}; its console is in {self.console}{tail}")
+
+    def _arguments(self, kernel: Kernel, initial: Path, monitor: int, control: int) -> list[str]:
+        scenario = self._scenario
+        console = CONSOLE[kernel.architecture]
+        command_line = f"console={console} panic=-1 rdinit=/init {scenario.command_line}".strip()
+        arguments = [
+            commands.find(EMULATOR[kernel.architecture]) or EMULATOR[kernel.architecture],
+            "-nodefaults",
+            "-no-reboot",
+            "-display", "none",
+            "-m", f"{scenario.memory_mib}",
+            "-smp", f"{scenario.cpus}",
+            "-kernel", f"{kernel.image}",
+            "-initrd", f"{initial}",
+            "-append", command_line,
+            "-serial", f"file:{self.console}",
+            "-device", "vmcoreinfo",
+            "-chardev", f"socket,id=monitor,fd={monitor}",
+            "-mon", "chardev=monitor,mode=control",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=control,fd={control}",
+            "-device", "virtserialport,chardev=control,name=lab.control",
+            "-virtfs", f"{SHARE},path=/,mount_tag=root,readonly=on",
+            "-virtfs", f"{SHARE},path={self._directory},mount_tag=lab",
+        ]  # fmt: skip
+        accelerator = os.environ.get("KDIVE_LAB_ACCEL", "tcg,thread=multi")
+        arguments += ["-accel", accelerator, "-cpu", scenario.cpu]
+        if kernel.architecture == "arm64":
+            arguments += ["-machine", "virt,gic-version=3"]
+        for number, size in enumerate(scenario.disks_mib):
+            image = self._directory / f"disk{number}"
+            with image.open("wb") as file:
+                file.truncate(size << 20)
+            arguments += ["-drive", f"file={image},format=raw,if=none,id=disk{number}"]
+            arguments += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+        return [*arguments, *scenario.qemu_arguments]
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
