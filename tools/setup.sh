@@ -1,0 +1,61 @@
+# Makes the environment that ./run, ./test and .ci/run work in; they source this file from the top of the repository.
+#
+# Afterwards the functions below may be called, and `python`, `maturin` and the like come from .venv.
+# What is missing is installed with apt when this runs as root on a Debian-like system; elsewhere the
+# message names what to install.
+
+rust_needed=1.88
+
+say() { printf '\n== %s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# need COMMAND PACKAGE...: make sure that a command exists, from these Debian packages.
+need() {
+    local command=$1
+    shift
+    command -v "$command" >/dev/null && return
+    install_packages "$@"
+    command -v "$command" >/dev/null || die "$command is still missing after installing $*"
+}
+
+install_packages() {
+    command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+        die "install what these Debian packages hold, or run this as root on Debian: $*"
+    say "installing $*"
+    [ -n "${apt_updated:-}" ] || apt-get update -qq
+    apt_updated=yes
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+setup_python() {
+    need python3 python3
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "kdive needs Python 3.11 or newer"
+    if [ ! -x .venv/bin/pip ]; then
+        python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+        python3 -m venv .venv
+    fi
+    PATH="$PWD/.venv/bin:$PATH"
+    export PATH VIRTUAL_ENV="$PWD/.venv" PIP_DISABLE_PIP_VERSION_CHECK=1
+    pip install -q 'maturin>=1.9.4,<2'
+}
+
+setup_rust() {
+    command -v cargo >/dev/null || die "kdive is built with Rust $rust_needed or newer: see https://rustup.rs"
+    local have
+    have=$(rustc --version | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$rust_needed" "$have" | sort -V | head -n 1)" = "$rust_needed" ] ||
+        die "kdive needs Rust $rust_needed or newer, this is $have: run rustup update"
+    need cc gcc libc6-dev
+}
+
+# build EXTRA [--release]: build the native module and install kdive in place with this extra.
+build() {
+    local extra=$1
+    shift
+    say "building kdive ($*)"
+    maturin develop -q --extras "$extra" "$@"
+}
