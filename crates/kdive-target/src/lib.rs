@@ -4,10 +4,23 @@
 //! with its page cache and TLB, address translation, and VMCOREINFO. Nothing here knows about
 //! types, symbols or Python.
 
+pub mod arch;
+mod bytes;
+mod elf;
 mod error;
 mod memory;
+mod notes;
+mod page_tables;
 mod platform;
+mod source;
+mod target;
+mod vmcoreinfo;
 
 pub use error::{Error, Result};
-pub use memory::{AddressSpace, Memory, MemoryReader};
+pub use memory::{AddressSpace, Memory, MemoryReader, Segment};
+pub use notes::{MappedFile, Note, Notes, ProcessNotes, QemuCpu, ThreadStatus};
+pub use page_tables::{Caching, PageTables, Reach};
 pub use platform::{Architecture, ByteOrder, Platform};
+pub use source::Access;
+pub use target::{ExcludedPages, OpenOptions, Target, TargetKind, open, open_file};
+pub use vmcoreinfo::VmCoreInfo;

@@ -1,8 +1,11 @@
 //! The memory of a target: segments in its virtual and physical address space.
 
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::{Error, Result};
+use arc_swap::ArcSwap;
+
+use crate::{ByteOrder, Error, Result};
 
 /// Which addresses a read means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,34 +22,64 @@ pub trait MemoryReader: Send + Sync {
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()>;
 }
 
-struct Segment {
+/// A segment to be added to a [`Memory`].
+#[derive(Clone)]
+pub struct Segment {
+    /// The first address.
+    pub address: u64,
+    /// The number of bytes.
+    pub size: u64,
+    /// Where its bytes come from.
+    pub reader: Arc<dyn MemoryReader>,
+}
+
+/// A range of addresses that one reader answers for.
+#[derive(Clone)]
+struct Range {
     start: u64,
-    /// The last address, so that a segment may end with the address space.
+    /// The last address, so that a range may end with the address space.
     end: u64,
     /// The address at which the segment was registered; `start` moves when it is overlaid.
     origin: u64,
     reader: Arc<dyn MemoryReader>,
 }
 
+/// Ranges that do not overlap, in ascending order.
+type Ranges = Vec<Range>;
+
 /// The memory of a target.
 ///
-/// Later segments overlay earlier ones.
+/// Later segments overlay earlier ones. Reading takes no lock: the segments in force are an
+/// immutable list, and adding one puts a new list in its place.
 #[derive(Default)]
 pub struct Memory {
-    virtual_segments: RwLock<Vec<Segment>>,
-    physical_segments: RwLock<Vec<Segment>>,
+    virtual_ranges: ArcSwap<Ranges>,
+    physical_ranges: Arc<ArcSwap<Ranges>>,
 }
 
 impl Memory {
+    /// C strings are read in pieces that end at multiples of this, so that no piece extends into
+    /// a page that the string does not reach.
+    const STRING_BLOCK: u64 = 256;
+
     /// Memory without any segment: every read faults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn segments(&self, space: AddressSpace) -> &RwLock<Vec<Segment>> {
+    /// The same physical memory with a virtual address space of its own, empty as yet.
+    #[must_use]
+    pub fn share_physical(&self) -> Self {
+        Self {
+            virtual_ranges: ArcSwap::default(),
+            physical_ranges: self.physical_ranges.clone(),
+        }
+    }
+
+    fn ranges(&self, space: AddressSpace) -> &ArcSwap<Ranges> {
         match space {
-            AddressSpace::Virtual => &self.virtual_segments,
-            AddressSpace::Physical => &self.physical_segments,
+            AddressSpace::Virtual => &self.virtual_ranges,
+            AddressSpace::Physical => &self.physical_ranges,
         }
     }
 
@@ -58,72 +91,323 @@ impl Memory {
         size: u64,
         reader: Arc<dyn MemoryReader>,
     ) {
-        let Some(last) = size.checked_sub(1) else {
-            return;
+        let segment = Segment {
+            address,
+            size,
+            reader,
         };
-        let end = address.saturating_add(last);
-        let mut segments = self
-            .segments(space)
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut kept = Vec::with_capacity(segments.len() + 2);
-        for old in segments.drain(..) {
-            if old.end < address || old.start > end {
-                kept.push(old);
-                continue;
+        self.add_segments(space, &[segment]);
+    }
+
+    /// Adds many segments at once; each hides what was there before, including those ahead of it.
+    pub fn add_segments(&self, space: AddressSpace, segments: &[Segment]) {
+        self.ranges(space).rcu(|ranges| {
+            let mut map: BTreeMap<u64, Range> = ranges
+                .iter()
+                .map(|range| (range.start, range.clone()))
+                .collect();
+            for segment in segments {
+                overlay(&mut map, segment);
             }
-            if old.start < address {
-                kept.push(Segment {
-                    start: old.start,
-                    end: address - 1,
-                    origin: old.origin,
-                    reader: old.reader.clone(),
-                });
-            }
-            if old.end > end {
-                kept.push(Segment {
-                    start: end + 1,
-                    ..old
-                });
+            map.into_values().collect::<Ranges>()
+        });
+    }
+
+    /// The addresses that segments cover, as ranges of first and last address in ascending order;
+    /// neighbours are joined. Within them pages may still be missing.
+    pub fn covered(&self, space: AddressSpace) -> Vec<(u64, u64)> {
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for range in self.ranges(space).load().iter() {
+            match joined.last_mut() {
+                Some((_, end)) if end.checked_add(1) == Some(range.start) => *end = range.end,
+                _ => joined.push((range.start, range.end)),
             }
         }
-        kept.push(Segment {
-            start: address,
-            end,
-            origin: address,
-            reader,
-        });
-        kept.sort_by_key(|segment| segment.start);
-        *segments = kept;
+        joined
     }
 
     /// Fills `buffer` with the bytes at `address`.
     pub fn read(&self, space: AddressSpace, address: u64, buffer: &mut [u8]) -> Result<()> {
-        let segments = self
-            .segments(space)
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut done = 0;
-        while done < buffer.len() {
-            let here = address.wrapping_add(done as u64);
-            let after = segments.partition_point(|segment| segment.start <= here);
-            let segment = after
+        let ranges = self.ranges(space).load();
+        let mut here = address;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let after = ranges.partition_point(|range| range.start <= here);
+            let range = after
                 .checked_sub(1)
-                .and_then(|index| segments.get(index))
-                .filter(|segment| segment.end >= here)
-                .ok_or_else(|| Error::Fault {
-                    address: here,
-                    reason: "address is not mapped".to_owned(),
-                })?;
-            let available = (segment.end - here).saturating_add(1);
-            let count = usize::try_from(available)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len() - done);
-            segment
-                .reader
-                .read(here, here - segment.origin, &mut buffer[done..done + count])?;
-            done += count;
+                .and_then(|index| ranges.get(index))
+                .filter(|range| range.end >= here)
+                .ok_or_else(|| not_mapped(here))?;
+            let available = (range.end - here).saturating_add(1);
+            let count = usize::try_from(available).map_or(rest.len(), |size| size.min(rest.len()));
+            let (now, later) = rest.split_at_mut(count);
+            range.reader.read(here, here - range.origin, now)?;
+            here = here.wrapping_add(count as u64);
+            rest = later;
         }
         Ok(())
+    }
+
+    /// The `size` bytes at `address`.
+    pub fn read_bytes(&self, space: AddressSpace, address: u64, size: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        self.read(space, address, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The bytes at `address` up to a NUL, which is not among them, or `max_size` bytes.
+    pub fn read_c_string(
+        &self,
+        space: AddressSpace,
+        address: u64,
+        max_size: usize,
+    ) -> Result<Vec<u8>> {
+        let mut string = Vec::new();
+        let mut block = [0; Self::STRING_BLOCK as usize];
+        while string.len() < max_size {
+            let here = address.wrapping_add(string.len() as u64);
+            let size = (Self::STRING_BLOCK - here % Self::STRING_BLOCK) as usize;
+            let block = &mut block[..size.min(max_size - string.len())];
+            let known = if self.read(space, here, block).is_ok() {
+                block.len()
+            } else {
+                self.read_until_nul(space, here, block)?
+            };
+            let block = &block[..known];
+            if let Some(end) = block.iter().position(|&byte| byte == 0) {
+                string.extend_from_slice(&block[..end]);
+                break;
+            }
+            string.extend_from_slice(block);
+        }
+        Ok(string)
+    }
+
+    /// Reads byte by byte where a block is not readable as a whole: its string may end before
+    /// what is missing.
+    fn read_until_nul(&self, space: AddressSpace, address: u64, block: &mut [u8]) -> Result<usize> {
+        for (index, byte) in block.iter_mut().enumerate() {
+            let here = address.wrapping_add(index as u64);
+            self.read(space, here, std::slice::from_mut(byte))?;
+            if *byte == 0 {
+                return Ok(index + 1);
+            }
+        }
+        Ok(block.len())
+    }
+
+    fn read_array<const N: usize>(&self, space: AddressSpace, address: u64) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.read(space, address, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The byte at `address`.
+    pub fn read_u8(&self, space: AddressSpace, address: u64) -> Result<u8> {
+        self.read_array::<1>(space, address).map(|[byte]| byte)
+    }
+
+    /// The 16-bit number at `address`.
+    pub fn read_u16(&self, space: AddressSpace, address: u64, order: ByteOrder) -> Result<u16> {
+        Ok(order.u16(self.read_array(space, address)?))
+    }
+
+    /// The 32-bit number at `address`.
+    pub fn read_u32(&self, space: AddressSpace, address: u64, order: ByteOrder) -> Result<u32> {
+        Ok(order.u32(self.read_array(space, address)?))
+    }
+
+    /// The 64-bit number at `address`.
+    pub fn read_u64(&self, space: AddressSpace, address: u64, order: ByteOrder) -> Result<u64> {
+        Ok(order.u64(self.read_array(space, address)?))
+    }
+
+    /// The unsigned number of `size` bytes, 0 to 8, at `address`.
+    pub fn read_uint(
+        &self,
+        space: AddressSpace,
+        address: u64,
+        size: usize,
+        order: ByteOrder,
+    ) -> Result<u64> {
+        let mut bytes = [0; 8];
+        let size = size.min(8);
+        let place = match order {
+            ByteOrder::Little => 0..size,
+            ByteOrder::Big => 8 - size..8,
+        };
+        self.read(space, address, &mut bytes[place])?;
+        Ok(order.u64(bytes))
+    }
+}
+
+fn not_mapped(address: u64) -> Error {
+    Error::Fault {
+        address,
+        reason: "address is not mapped".to_owned(),
+    }
+}
+
+/// Puts a segment over the ranges that are there.
+fn overlay(map: &mut BTreeMap<u64, Range>, segment: &Segment) {
+    let Some(last) = segment.size.checked_sub(1) else {
+        return;
+    };
+    let start = segment.address;
+    let end = start.saturating_add(last);
+    if let Some((_, before)) = map.range_mut(..start).next_back() {
+        let hidden_end = before.end;
+        let tail = Range {
+            start: end.wrapping_add(1),
+            ..before.clone()
+        };
+        if hidden_end >= start {
+            before.end = start - 1;
+        }
+        if hidden_end > end {
+            map.insert(tail.start, tail);
+        }
+    }
+    while let Some(hidden) = map.range(start..=end).next().map(|(&key, _)| key) {
+        if let Some(range) = map.remove(&hidden)
+            && range.end > end
+        {
+            let start = end + 1;
+            map.insert(start, Range { start, ..range });
+        }
+    }
+    map.insert(
+        start,
+        Range {
+            start,
+            end,
+            origin: start,
+            reader: segment.reader.clone(),
+        },
+    );
+}
+
+/// Bytes that are at hand, such as those of a vDSO or of a test.
+impl MemoryReader for Vec<u8> {
+    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.get(start..start.checked_add(buffer.len())?));
+        let bytes = bytes.ok_or_else(|| not_mapped(address))?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault_address<T>(result: Result<T>) -> Option<u64> {
+        match result.err() {
+            Some(Error::Fault { address, .. }) => Some(address),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn reads_across_segments_and_reports_the_first_missing_address() {
+        let memory = Memory::new();
+        memory.add_segment(AddressSpace::Virtual, 0x1000, 4, Arc::new(vec![1, 2, 3, 4]));
+        memory.add_segment(AddressSpace::Virtual, 0x1004, 2, Arc::new(vec![5, 6]));
+        let all = memory.read_bytes(AddressSpace::Virtual, 0x1000, 6).unwrap();
+        assert_eq!(all, [1, 2, 3, 4, 5, 6]);
+        let beyond = memory.read_bytes(AddressSpace::Virtual, 0x1002, 5);
+        assert_eq!(fault_address(beyond), Some(0x1006));
+        let physical = memory.read_u8(AddressSpace::Physical, 0x1000);
+        assert_eq!(fault_address(physical), Some(0x1000));
+        assert_eq!(memory.covered(AddressSpace::Virtual), [(0x1000, 0x1005)]);
+    }
+
+    #[test]
+    fn reads_numbers_in_both_byte_orders() {
+        let memory = Memory::new();
+        memory.add_segment(
+            AddressSpace::Virtual,
+            0,
+            8,
+            Arc::new((1..=8).collect::<Vec<u8>>()),
+        );
+        let read = |size, order| {
+            memory
+                .read_uint(AddressSpace::Virtual, 0, size, order)
+                .unwrap()
+        };
+        assert_eq!(read(3, ByteOrder::Little), 0x03_0201);
+        assert_eq!(read(3, ByteOrder::Big), 0x01_0203);
+        assert_eq!(read(8, ByteOrder::Little), 0x0807_0605_0403_0201);
+        let word = memory.read_u32(AddressSpace::Virtual, 4, ByteOrder::Big);
+        assert_eq!(word.unwrap(), 0x0506_0708);
+    }
+
+    #[test]
+    fn strings_end_at_nul_limit_or_fault() {
+        let memory = Memory::new();
+        let mut bytes = vec![b'x'; 600];
+        bytes[400] = 0;
+        memory.add_segment(AddressSpace::Virtual, 0x10, 600, Arc::new(bytes));
+        let string = |address, max| memory.read_c_string(AddressSpace::Virtual, address, max);
+        assert_eq!(string(0x10, usize::MAX).unwrap(), [b'x'; 400]);
+        assert_eq!(string(0x10, 300).unwrap(), [b'x'; 300]);
+        assert_eq!(string(0x10 + 401, 10).unwrap(), [b'x'; 10]);
+        assert_eq!(
+            fault_address(string(0x10 + 401, usize::MAX)),
+            Some(0x10 + 600)
+        );
+        assert!(string(0, 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_string_may_end_just_before_what_is_missing() {
+        let memory = Memory::new();
+        memory.add_segment(AddressSpace::Virtual, 0x100, 4, Arc::new(b"abc\0".to_vec()));
+        let string = memory.read_c_string(AddressSpace::Virtual, 0x100, usize::MAX);
+        assert_eq!(string.unwrap(), b"abc");
+    }
+
+    #[test]
+    fn the_last_address_can_be_read() {
+        let memory = Memory::new();
+        memory.add_segment(AddressSpace::Virtual, u64::MAX - 1, 2, Arc::new(vec![7, 8]));
+        assert_eq!(memory.read_u8(AddressSpace::Virtual, u64::MAX).unwrap(), 8);
+        let over = memory.read_bytes(AddressSpace::Virtual, u64::MAX, 2);
+        assert_eq!(fault_address(over), Some(0));
+    }
+
+    proptest! {
+        /// Segments laid over each other read like an array written in the same order.
+        #[test]
+        fn later_segments_hide_earlier_ones(
+            segments in prop::collection::vec((0_u64..64, 0_u64..40, any::<u8>()), 0..12),
+            at_once: bool,
+        ) {
+            let memory = Memory::new();
+            let mut expected = [None; 104];
+            let mut all = Vec::new();
+            for &(address, size, seed) in &segments {
+                let bytes: Vec<u8> = (0..size).map(|i| seed.wrapping_add(i as u8)).collect();
+                for (index, &byte) in bytes.iter().enumerate() {
+                    expected[address as usize + index] = Some(byte);
+                }
+                let reader: Arc<dyn MemoryReader> = Arc::new(bytes);
+                if at_once {
+                    all.push(Segment { address, size, reader });
+                } else {
+                    memory.add_segment(AddressSpace::Physical, address, size, reader);
+                }
+            }
+            memory.add_segments(AddressSpace::Physical, &all);
+            for (address, expected) in expected.iter().enumerate() {
+                let read = memory.read_u8(AddressSpace::Physical, address as u64).ok();
+                prop_assert_eq!(read, *expected);
+            }
+        }
     }
 }

@@ -1,0 +1,191 @@
+//! ELF core files: header, program headers and notes.
+
+use crate::bytes::Fields;
+use crate::notes::Notes;
+use crate::source::Source;
+use crate::{Architecture, ByteOrder, Platform, Result};
+
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+/// The number of program headers when it is too large for its field.
+const PN_XNUM: u16 = 0xffff;
+/// `e_flags` of an ELF dump that makedumpfile could not finish.
+const INCOMPLETE: u32 = 1;
+
+/// The parts of an ELF core file.
+pub(crate) struct ElfCore {
+    pub platform: Platform,
+    pub loads: Vec<Load>,
+    pub notes: Notes,
+    /// Whether makedumpfile says that the file is incomplete.
+    pub is_incomplete: bool,
+}
+
+/// A `PT_LOAD` segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub offset: u64,
+    pub virtual_address: u64,
+    pub physical_address: u64,
+    pub file_size: u64,
+    pub memory_size: u64,
+}
+
+/// Whether a file starts like an ELF file.
+pub(crate) fn is_elf(start: &[u8]) -> bool {
+    start.starts_with(b"\x7fELF")
+}
+
+impl ElfCore {
+    /// Reads the headers and notes of a core file.
+    pub fn parse(source: &dyn Source) -> Result<Self> {
+        const ET_CORE: u16 = 4;
+        let header = source.read_up_to(0, 64)?;
+        let unusable = || source.damaged("the ELF header is damaged");
+        let is_64_bit = match header.get(4) {
+            Some(1) => false,
+            Some(2) => true,
+            _ => return Err(unusable()),
+        };
+        let order = match header.get(5) {
+            Some(1) => ByteOrder::Little,
+            Some(2) => ByteOrder::Big,
+            _ => return Err(unusable()),
+        };
+        let fields = Fields {
+            bytes: &header,
+            order,
+            is_64_bit,
+        };
+        if fields.u16(16) != Some(ET_CORE) {
+            return Err(source.damaged(
+                "this ELF file is not a core dump; give a program or vmlinux with -s instead",
+            ));
+        }
+        let read = || {
+            let [phoff, shoff, flags, phentsize, phnum] = if is_64_bit {
+                [32, 40, 48, 54, 56]
+            } else {
+                [28, 32, 36, 42, 44]
+            };
+            Some(Header {
+                machine: fields.u16(18)?,
+                table: fields.word(phoff)?,
+                sections: fields.word(shoff)?,
+                flags: fields.u32(flags)?,
+                entry_size: fields.u16(phentsize)?,
+                count: fields.u16(phnum)?,
+            })
+        };
+        let header = read().ok_or_else(unusable)?;
+        let platform = Platform {
+            architecture: architecture_of(header.machine, is_64_bit),
+            is_64_bit,
+            byte_order: order,
+        };
+        let count = header.segment_count(source, platform)?;
+        let mut core = Self {
+            platform,
+            loads: Vec::new(),
+            notes: Notes::default(),
+            is_incomplete: header.flags & INCOMPLETE != 0,
+        };
+        core.add_segments(source, &header, count)?;
+        Ok(core)
+    }
+
+    fn add_segments(&mut self, source: &dyn Source, header: &Header, count: u64) -> Result<()> {
+        let platform = self.platform;
+        let size = count.saturating_mul(u64::from(header.entry_size));
+        let table = source.read_all(header.table, size, "the program headers")?;
+        for entry in table.chunks_exact(usize::from(header.entry_size)) {
+            let fields = Fields {
+                bytes: entry,
+                order: platform.byte_order,
+                is_64_bit: platform.is_64_bit,
+            };
+            let (kind, load) = program_header(fields)
+                .ok_or_else(|| source.damaged("the program headers are damaged"))?;
+            match kind {
+                PT_LOAD => self.loads.push(load),
+                PT_NOTE => {
+                    let notes = source.read_up_to(load.offset, load.file_size)?;
+                    self.notes.add(&notes, platform.byte_order);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Header {
+    machine: u16,
+    table: u64,
+    sections: u64,
+    flags: u32,
+    entry_size: u16,
+    count: u16,
+}
+
+impl Header {
+    fn segment_count(&self, source: &dyn Source, platform: Platform) -> Result<u64> {
+        let smallest = if platform.is_64_bit { 56 } else { 32 };
+        if self.count > 0 && self.entry_size < smallest {
+            let size = self.entry_size;
+            return Err(source.damaged(format!("program headers of {size} bytes are too small")));
+        }
+        if self.count != PN_XNUM {
+            return Ok(u64::from(self.count));
+        }
+        // More segments than the field can say: section 0 has the number in sh_info.
+        let info = if platform.is_64_bit { 44 } else { 28 };
+        let what = "section header 0, which has the number of segments";
+        let section = source.read_all(self.sections, info + 4, what)?;
+        let fields = Fields {
+            bytes: &section,
+            order: platform.byte_order,
+            is_64_bit: platform.is_64_bit,
+        };
+        Ok(u64::from(fields.u32(info as usize).unwrap_or(0)))
+    }
+}
+
+fn program_header(fields: Fields) -> Option<(u32, Load)> {
+    let [
+        offset,
+        virtual_address,
+        physical_address,
+        file_size,
+        memory_size,
+    ] = if fields.is_64_bit {
+        [8, 16, 24, 32, 40]
+    } else {
+        [4, 8, 12, 16, 20]
+    };
+    let load = Load {
+        offset: fields.word(offset)?,
+        virtual_address: fields.word(virtual_address)?,
+        physical_address: fields.word(physical_address)?,
+        file_size: fields.word(file_size)?,
+        memory_size: fields.word(memory_size)?,
+    };
+    Some((fields.u32(0)?, load))
+}
+
+/// The architecture of an ELF machine number.
+fn architecture_of(machine: u16, is_64_bit: bool) -> Architecture {
+    match machine {
+        3 => Architecture::I386,
+        21 => Architecture::Ppc64,
+        22 if is_64_bit => Architecture::S390x,
+        22 => Architecture::S390,
+        40 => Architecture::Arm,
+        62 => Architecture::X86_64,
+        183 => Architecture::Aarch64,
+        243 if is_64_bit => Architecture::Riscv64,
+        243 => Architecture::Riscv32,
+        258 => Architecture::LoongArch64,
+        _ => Architecture::Unknown,
+    }
+}
