@@ -6,9 +6,15 @@
 
 pub mod arch;
 mod error;
+pub mod expression;
+mod fallback;
+mod memory;
 mod registers;
 pub mod table;
+mod unwinder;
 
 pub use arch::Architecture;
 pub use error::{Error, Result};
+pub use memory::ReadMemory;
 pub use registers::{Register, RegisterField, Registers};
+pub use unwinder::{End, FindTable, Frame, How, Stack, UnwindOptions, Unwinder};

@@ -21,8 +21,9 @@ pub struct RegisterField {
 }
 
 /// The values of the registers in one frame; those that can't be known are missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Registers {
+    /// One bit for each register; the values of the others mean nothing.
     known: u64,
     values: [u64; Registers::CAPACITY],
 }
@@ -58,9 +59,6 @@ impl Registers {
     /// Makes a register unknown.
     pub fn forget(&mut self, register: Register) {
         self.known &= !bit(register);
-        if let Some(slot) = self.values.get_mut(usize::from(register.0)) {
-            *slot = 0;
-        }
     }
 
     /// The registers that are known, in the architecture's order, with their values.
@@ -72,14 +70,10 @@ impl Registers {
 
     /// Only those registers whose bits are set in `mask`.
     pub(crate) fn only(&self, mask: u64) -> Self {
-        let mut kept = Self::new();
-        for (register, value) in self
-            .iter()
-            .filter(|&(register, _)| mask & bit(register) != 0)
-        {
-            kept.set(register, value);
+        Self {
+            known: self.known & mask,
+            values: self.values,
         }
-        kept
     }
 
     /// Registers saved in `bytes` as `fields` describe, little-endian.
@@ -111,6 +105,14 @@ impl Registers {
             .filter_map(|(register, value)| Some((architecture.name(register)?, value)))
     }
 }
+
+impl PartialEq for Registers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Registers {}
 
 impl Default for Registers {
     fn default() -> Self {

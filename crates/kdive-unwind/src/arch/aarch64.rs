@@ -16,6 +16,11 @@ pub const PSTATE: Register = Register(33);
 /// The base address of thread-local storage in user mode.
 pub const TPIDR: Register = Register(34);
 
+/// The exception level and stack pointer selection in [`PSTATE`].
+pub const PSTATE_MODE: u64 = 0xf;
+/// User mode in [`PSTATE_MODE`].
+pub const PSTATE_EL0: u64 = 0;
+
 const REGISTERS: &[RegisterInfo] = &[
     named(&["x0"], Some(0)),
     named(&["x1"], Some(1)),
@@ -70,9 +75,8 @@ const fn user_pt_regs(base: usize) -> [RegisterField; 34] {
 const PRSTATUS_PR_REG: usize = 112;
 
 /// Where `struct pt_regs` keeps the frame record that links the interrupted function into the
-/// chain of frame pointers (`stackframe`), in the order in which they are tried: since Linux 6.13
-/// ("arm64: use a common struct frame_record"), it is at 296 with its type behind it; before, at
-/// 304.
+/// chain of frame pointers (`stackframe`), in two places: since Linux 6.13 ("arm64: stacktrace:
+/// unwind exception boundaries"), it is at 296 with its type behind it; before, at 304.
 pub const PT_REGS_STACKFRAME: [u64; 2] = [296, 304];
 
 /// What a frame record of zeroes means since Linux 6.13: the end of the stack

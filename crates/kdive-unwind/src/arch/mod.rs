@@ -1,6 +1,6 @@
 //! What an unwinder must know of each processor architecture.
 //!
-//! Here live the tables; how frames are stepped over is in [`unwinder`](crate::unwinder). One
+//! Here live the tables; [`Unwinder`](crate::Unwinder) steps over frames. One
 //! file per architecture, with the same names in each.
 
 pub mod aarch64;
@@ -116,7 +116,7 @@ impl Architecture {
     /// The registers of a task that is not running: it continues at `pc` with the stack pointer
     /// `sp`. `saved` are the registers that the kernel keeps elsewhere: on x86-64 the members of
     /// `struct inactive_task_frame` (which begins at `thread.sp`; `pc` is its `ret_addr`, and `sp`
-    /// the address behind it), on AArch64 those of `thread.cpu_context`.
+    /// the address behind it), on `AArch64` those of `thread.cpu_context`.
     pub fn inactive_task(&self, pc: u64, sp: u64, saved: &[(Register, u64)]) -> Registers {
         let mut registers: Registers = saved.iter().copied().collect();
         registers.set(self.pc, pc);

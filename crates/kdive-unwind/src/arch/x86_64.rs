@@ -86,7 +86,7 @@ const REGISTERS: &[RegisterInfo] = &[
 ];
 
 /// A segment selector has 16 bits. With FRED (Linux 6.9, "x86/ptrace: Add FRED additional
-/// information to the pt_regs structure"), the kernel keeps other things above them.
+/// information to the `pt_regs` structure"), the kernel keeps other things above them.
 const fn selector(register: Register, offset: usize) -> RegisterField {
     RegisterField {
         register,

@@ -13,7 +13,8 @@ const MAX_PROBLEMS: usize = 16;
 /// Compiles the unwind information of one module into an [`UnwindTable`].
 ///
 /// Sources are added in the order of their precedence: a later one only fills what the earlier
-/// ones leave open, except that ORC's stack switches win over CFI, which can't express them.
+/// ones leave open, except that ORC's canonical frame addresses win over those of CFI, which does not
+/// know what inline assembly does to the stack.
 /// Damaged entries are left out; [`problems`](Self::problems) tells them.
 ///
 /// ```
@@ -32,7 +33,7 @@ pub struct TableBuilder {
     code: Range<u64>,
     rules: HashMap<Vec<Record>, u32, foldhash::fast::FixedState>,
     records: Vec<Record>,
-    stack_switches: Vec<u32>,
+    combined: HashMap<(u32, u32), u32, foldhash::fast::FixedState>,
     expressions: Vec<u8>,
     expression_offsets: HashMap<Vec<u8>, i32, foldhash::fast::FixedState>,
     scratch: Vec<Record>,
@@ -63,7 +64,7 @@ impl TableBuilder {
             code,
             rules: HashMap::default(),
             records: Vec::new(),
-            stack_switches: Vec::new(),
+            combined: HashMap::default(),
             expressions: Vec::new(),
             expression_offsets: HashMap::default(),
             scratch: Vec::new(),
@@ -112,7 +113,7 @@ impl TableBuilder {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let packed = self.pack(&mut scratch, new, registers);
-        let index = packed.and_then(|()| self.intern_rules(&scratch, new));
+        let index = packed.and_then(|()| self.intern_rules(&scratch));
         self.scratch = scratch;
         index
     }
@@ -137,7 +138,7 @@ impl TableBuilder {
         Some(())
     }
 
-    fn intern_rules(&mut self, packed: &[Record], new: &NewRules<'_>) -> Option<u32> {
+    fn intern_rules(&mut self, packed: &[Record]) -> Option<u32> {
         if let Some(&index) = self.rules.get(packed) {
             return Some(index);
         }
@@ -146,9 +147,6 @@ impl TableBuilder {
             .filter(|&index| index != NO_RULES)?;
         self.records.extend_from_slice(packed);
         self.rules.insert(packed.to_vec(), index);
-        if matches!(new.cfa, CfaRule::Dereferenced { .. }) {
-            self.stack_switches.push(index);
-        }
         Some(index)
     }
 
@@ -168,8 +166,6 @@ impl TableBuilder {
             self.rows = source;
             return;
         }
-        // `intern_rules` gives rising indices, so they are sorted.
-        let switches = |rules| self.stack_switches.binary_search(&rules).is_ok();
         let before = std::mem::take(&mut self.rows);
         let mut merged: Vec<Row> = Vec::with_capacity(before.len() + source.len());
         let (mut first, mut second) = (before.iter().peekable(), source.iter().peekable());
@@ -186,14 +182,46 @@ impl TableBuilder {
             while let Some(row) = second.next_if(|row| row.start == start) {
                 other = row.rules;
             }
-            let rules = if preferred == NO_RULES || switches(other) {
-                other
-            } else {
-                preferred
+            let rules = match (preferred, other) {
+                (NO_RULES, rules) | (rules, NO_RULES) => rules,
+                (preferred, other) => self.combine(preferred, other),
             };
             merged.push(Row { start, rules });
         }
         self.rows = merged;
+    }
+
+    /// The rules where two sources have some: the preferred ones, unless ORC has another CFA.
+    /// objtool follows what inline assembly does to the stack (`pushf`, `call_on_stack()`), which
+    /// compilers do not know and CFI can't tell.
+    fn combine(&mut self, preferred: u32, other: u32) -> u32 {
+        if let Some(&rules) = self.combined.get(&(preferred, other)) {
+            return rules;
+        }
+        let rules = self.with_cfa_of(preferred, other).unwrap_or(preferred);
+        self.combined.insert((preferred, other), rules);
+        rules
+    }
+
+    fn with_cfa_of(&mut self, preferred: u32, other: u32) -> Option<u32> {
+        let rules = |index: u32| {
+            let (header, rest) = self.records.get(index as usize..)?.split_first()?;
+            let count = 1 + usize::from(header.count());
+            Some((header, rest.get(..count)?))
+        };
+        let (header, own) = rules(preferred)?;
+        let (other_header, others) = rules(other)?;
+        let cfa = others.first()?;
+        if !other_header.is_from_orc()
+            || header.is_end_of_stack()
+            || other_header.is_end_of_stack()
+            || own.first()? == cfa
+        {
+            return None;
+        }
+        let mut combined = vec![*header, *cfa];
+        combined.extend_from_slice(own.get(1..)?);
+        self.intern_rules(&combined)
     }
 
     /// Makes the table.

@@ -1,8 +1,8 @@
 //! Unwind rows of one module: a flat, sorted table that can be kept in a file and used mapped.
 //!
 //! Here live the [format](UnwindTable), the [rules](Rules) of a row, and the compilers that make
-//! tables of CFI and ORC through a [`TableBuilder`]. How rules are applied to registers is in
-//! [`unwinder`](crate::unwinder).
+//! tables of CFI and ORC through a [`TableBuilder`]. [`Unwinder`](crate::Unwinder)
+//! applies rules to registers.
 
 mod builder;
 mod cfi;

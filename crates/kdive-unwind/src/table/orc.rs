@@ -13,7 +13,7 @@ pub enum OrcVersion {
     V1,
     /// Linux 6.3: "x86/unwind/orc: Add 'signal' field to ORC metadata".
     V2,
-    /// Linux 6.4: "x86,objtool: Split UNWIND_HINT_EMPTY in two".
+    /// Linux 6.4: "x86,objtool: Split `UNWIND_HINT_EMPTY` in two".
     V3,
     /// Linux 7.1: registers have other numbers, and `AX` is one of them.
     V4,
@@ -36,12 +36,8 @@ impl OrcVersion {
             Some(hash) if hash == V3 => Ok(Self::V3),
             Some(hash) if hash == V4 => Ok(Self::V4),
             _ => Err(Error::UnknownOrc(format!(
-                "the kernel's .orc_header is {}",
-                header
-                    .iter()
-                    .take(20)
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect::<String>()
+                "the kernel's .orc_header is {:02x?}",
+                header.get(..20).unwrap_or(header)
             ))),
         }
     }

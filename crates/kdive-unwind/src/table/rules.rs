@@ -72,14 +72,14 @@ impl<'a> Rules<'a> {
         Some(Self {
             header,
             cfa: Record(*cfa),
-            registers: registers.get(..usize::from(header.kind()))?,
+            registers: registers.get(..usize::from(header.count()))?,
             expressions,
         })
     }
 
     /// Whether the stack ends here: there is no caller.
     pub fn is_end_of_stack(&self) -> bool {
-        self.header.aux() & END_OF_STACK != 0
+        self.header.is_end_of_stack()
     }
 
     /// Whether this frame interrupted its caller: the caller's program counter is exactly where
@@ -90,10 +90,10 @@ impl<'a> Rules<'a> {
 
     /// Where the rules come from.
     pub fn source(&self) -> Source {
-        if self.header.aux() & FROM_ORC == 0 {
-            Source::Cfi
-        } else {
+        if self.header.is_from_orc() {
             Source::Orc
+        } else {
+            Source::Cfi
         }
     }
 
@@ -216,6 +216,21 @@ impl Record {
     /// The first record of a row's rules.
     pub(super) fn header(return_address: Register, registers: u8, flags: u16) -> Self {
         Self::pack(return_address, registers, flags, 0)
+    }
+
+    /// The number of register rules after a header and its CFA rule.
+    pub(super) fn count(self) -> u8 {
+        self.kind()
+    }
+
+    /// Whether a header is of rules where the stack ends.
+    pub(super) fn is_end_of_stack(self) -> bool {
+        self.aux() & END_OF_STACK != 0
+    }
+
+    /// Whether a header is of rules from ORC.
+    pub(super) fn is_from_orc(self) -> bool {
+        self.aux() & FROM_ORC != 0
     }
 
     /// A CFA rule. `intern` keeps an expression and gives its offset.
