@@ -5,6 +5,7 @@
 """
 
 from lab.errors import LabError
-from lab.targets import DEFAULT_KERNEL, Target, target
+from lab.runs import Run
+from lab.targets import DEFAULT_KERNEL, Target, run_in_guest, target
 
-__all__ = ["DEFAULT_KERNEL", "LabError", "Target", "target"]
+__all__ = ["DEFAULT_KERNEL", "LabError", "Run", "Target", "run_in_guest", "target"]

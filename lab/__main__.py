@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from lab import DEFAULT_KERNEL, LabError, cache, kernels, scenario, target
+from lab import DEFAULT_KERNEL, LabError, cache, kernels, run_in_guest, scenario, target
 
 
 def main() -> int:
@@ -24,6 +24,10 @@ def main() -> int:
         "kernel", help="download a kernel with its debug information, and print its files"
     )
     fetch.add_argument("kernel", nargs="?", default=DEFAULT_KERNEL)
+    guest = commands.add_parser("run", help="run a shell script from stdin in a guest")
+    guest.add_argument("scenario", nargs="?", default="bare", help="what the guest is like")
+    guest.add_argument("--kernel", default=DEFAULT_KERNEL)
+    guest.add_argument("--memory", type=int, metavar="MIB")
     commands.add_parser("list", help="list the scenarios")
     commands.add_parser("where", help="print the cache directory")
     arguments = parser.parse_args()
@@ -35,6 +39,15 @@ def main() -> int:
             case "kernel":
                 kernel = kernels.get(arguments.kernel)
                 print(f"release {kernel.release}\nimage   {kernel.image}\nvmlinux {kernel.vmlinux}")
+            case "run":
+                done = run_in_guest(
+                    sys.stdin.read(),
+                    scenario_name=arguments.scenario,
+                    kernel=arguments.kernel,
+                    memory_mib=arguments.memory,
+                )
+                print(done.output, end="")
+                return done.status
             case "list":
                 for name in scenario.names():
                     print(f"{name:16} {scenario.load(name).sentence}")

@@ -1,23 +1,15 @@
 """Targets: a scenario run on a kernel, its dumps and its truth, made once and kept in the cache."""
 
 import json
-import shutil
-import sys
-import tempfile
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab import cache, commands, kernels, scenario
-from lab.errors import LabError
+from lab import cache, kernels, runs, scenario
 from lab.kernels import Kernel
-from lab.machine import Machine
 from lab.scenario import Scenario
 
 DEFAULT_KERNEL = "6.1-amd64"
-#: Between the scenario's "ready" and the dump, so that its shell is asleep again.
-SETTLE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,73 +72,33 @@ def target(name: str, kernel: str = DEFAULT_KERNEL) -> Target:
     )
 
 
+def run_in_guest(
+    script: str,
+    *,
+    scenario_name: str = "bare",
+    kernel: str = DEFAULT_KERNEL,
+    memory_mib: int | None = None,
+    timeout_s: float | None = None,
+) -> runs.Run:
+    """Run ``script`` with bash in a guest in which a scenario is established, and return its output.
+
+    The guest sees this machine's files, and may change them without this machine noticing; so
+    programs and Python environments installed here work there, on the guest's ``/proc/kcore`` for
+    example. ``$LAB_PYTHON`` is this interpreter. Nothing of this is cached.
+
+    :param memory_mib: the guest's memory; the scenario's own where not given.
+    :param timeout_s: for the whole life of the guest; the scenario's own where not given.
+    :raises LabError: the guest does not boot or the scenario fails. A failing script is no error.
+    """
+    wanted = scenario.load(scenario_name)
+    wanted = replace(
+        wanted,
+        memory_mib=memory_mib or wanted.memory_mib,
+        timeout_s=timeout_s or wanted.timeout_s,
+    )
+    return runs.run(kernels.get(kernel), wanted, live_script=script)
+
+
 def _make(kernel: Kernel, wanted: Scenario, directory: Path) -> None:
-    dumps = directory / "dumps"
-    dumps.mkdir()
-    with tempfile.TemporaryDirectory(prefix="kdive-lab-") as temporary:
-        shared = Path(temporary)
-        for path in scenario.GUEST_FILES.iterdir():
-            if path.is_file():
-                shutil.copy(path, shared)
-        (shared / "scenario.sh").write_text(wanted.script)
-        (shared / "environment").write_text(
-            f"LAB_MODULES='{kernel.modules_root}'\nLAB_PYTHON='{Path(sys.executable).resolve()}'\n"
-        )
-        try:
-            with Machine(kernel, wanted, shared) as machine:
-                message = machine.hear()
-                if message != "ready":
-                    raise LabError(
-                        f"scenario {wanted.name} says {message!r} instead of being ready"
-                    )
-                time.sleep(SETTLE_S)
-                for format in wanted.dumps:
-                    _dump(machine, format, dumps / format)
-                machine.resume()
-                machine.answer()
-                machine.wait_for_end()
-            _check_status(wanted, shared)
-            truth = _truth(shared)
-        except LabError as error:
-            raise LabError(_keep_logs(wanted, shared, str(error))) from None
-        (directory / "truth.json").write_text(json.dumps(truth))
-        shutil.copy(shared / "console.log", directory)
-
-
-def _dump(machine: Machine, format: str, path: Path) -> None:
-    if format != "elf" and format not in machine.dump_formats():
-        return
-    machine.dump(path, None if format == "elf" else format)
-    commands.run(["fallocate", "--dig-holes", str(path)], timeout_s=120)
-
-
-def _check_status(wanted: Scenario, shared: Path) -> None:
-    status = shared / "status"
-    if not status.exists() or status.read_text().strip() != "0":
-        shown = (
-            (shared / "output").read_text(errors="replace") if (shared / "output").exists() else ""
-        )
-        raise LabError(f"scenario {wanted.name} failed in the guest:\n{shown[-2000:]}")
-
-
-def _truth(shared: Path) -> dict[str, Any]:
-    truth: dict[str, Any] = {
-        name: json.loads((shared / f"{name}.json").read_text()) for name in ("before", "after")
-    }
-    truth["facts"] = {
-        path.stem: path.read_text() for path in sorted((shared / "facts").glob("*.txt"))
-    }
-    for path in sorted((shared / "facts").glob("*.json")):
-        truth["facts"][path.stem] = json.loads(path.read_text())
-    truth["output"] = (shared / "output").read_text(errors="surrogateescape")
-    return truth
-
-
-def _keep_logs(wanted: Scenario, shared: Path, message: str) -> str:
-    """Move the logs of a failed run to where they outlive it and name that place in the message."""
-    kept = cache.root() / "failed" / f"{wanted.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    kept.mkdir(parents=True, exist_ok=True)
-    for name in ("console.log", "qemu.log", "output"):
-        if (shared / name).exists():
-            shutil.copy(shared / name, kept)
-    return message.replace(str(shared), str(kept)) + f"\nthe logs are in {kept}"
+    made = runs.run(kernel, wanted, keep=directory)
+    (directory / "truth.json").write_text(json.dumps(made.truth))

@@ -1,5 +1,7 @@
 # What a scenario may use. Read by scenarios as: . "$LAB/lib.sh"
+set -a
 . "$LAB/environment"
+set +a
 
 # The virtio-serial port to the machine that runs the lab.
 lab_port() {
@@ -29,9 +31,15 @@ fact_json() { printf '%s' "$2" >"$LAB/facts/$1.json"; }
 lab_observe() { "$LAB_PYTHON" -I -S "$LAB/observe.py" "$LAB/$1.json" || exit 1; }
 
 # The scenario's state is established: it is recorded, dumped from outside, and recorded again.
+# Where a live script was given, that runs instead of the dump.
 ready() {
     lab_observe before
-    lab_say ready
+    if [ -e "$LAB/live.sh" ]; then
+        bash "$LAB/live.sh" >"$LAB/live-output" 2>&1
+        echo $? >"$LAB/live-status"
+    else
+        lab_say ready
+    fi
     lab_observe after
 }
 
