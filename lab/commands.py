@@ -9,25 +9,20 @@ from pathlib import Path
 from lab import cache
 from lab.errors import LabError
 
-#: Debian package of each program the lab runs, here or (through the shared root) in the guest.
+#: Debian packages of the programs that are not called like their package.
 PACKAGE_OF = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-aarch64": "qemu-system-arm",
     "dpkg-deb": "dpkg",
     "depmod": "kmod",
     "modprobe": "kmod",
-    "tar": "tar",
     "xz": "xz-utils",
     "mkfs.btrfs": "btrfs-progs",
     "mkfs.ext4": "e2fsprogs",
     "kexec": "kexec-tools",
-    "makedumpfile": "makedumpfile",
     "ip": "iproute2",
     "rdma": "iproute2",
-    "mount": "mount",
     "losetup": "mount",
-    "gcc": "gcc",
-    "make": "make",
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -42,7 +37,9 @@ def require(programs: Iterable[str]) -> None:
 
     :raises LabError: some are missing and can't be installed; the message names the packages.
     """
-    missing = sorted({PACKAGE_OF[program] for program in programs if find(program) is None})
+    missing = sorted(
+        {PACKAGE_OF.get(program, program) for program in programs if find(program) is None}
+    )
     if not missing:
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]

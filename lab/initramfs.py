@@ -3,7 +3,6 @@
 import gzip
 import io
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from lab import cache, debian
@@ -29,7 +28,7 @@ def build(kernel: Kernel, extra_modules: list[str]) -> bytes:
         names.append(name)
         entries.append((f"modules/{name}", 0o100644, _uncompressed(path)))
     entries.append(("modules/order", 0o100644, "".join(f"{name}\n" for name in names).encode()))
-    return gzip.compress(b"".join(_archive(entries)), compresslevel=1)
+    return gzip.compress(archive(entries), compresslevel=1)
 
 
 def _busybox(architecture: str) -> Path:
@@ -53,14 +52,17 @@ def _uncompressed(module: Path) -> bytes:
     ).stdout
 
 
-def _archive(entries: list[tuple[str, int, bytes]]) -> Iterator[bytes]:
-    """A cpio archive of the form "newc": fields of 8 hexadecimal digits, parts aligned to 4 bytes."""
+def archive(entries: list[tuple[str, int, bytes]]) -> bytes:
+    """A cpio archive of the form "newc": fields of 8 hexadecimal digits, parts aligned to 4 bytes.
+
+    :param entries: path, mode and content of each file or directory.
+    """
+    out = io.BytesIO()
     for number, (name, mode, content) in enumerate([*entries, ("TRAILER!!!", 0, b"")], start=1):
         path = name.encode() + b"\0"
         fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(path), 0)
-        out = io.BytesIO()
         out.write(b"070701" + b"".join(b"%08X" % field for field in fields) + path)
         out.write(bytes(-out.tell() % 4))
         out.write(content)
         out.write(bytes(-out.tell() % 4))
-        yield out.getvalue()
+    return out.getvalue()

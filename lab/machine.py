@@ -37,7 +37,7 @@ class Machine:
         commands.require([EMULATOR[kernel.architecture], *scenario.programs])
         initial = directory / "initramfs"
         initial.write_bytes(initramfs.build(kernel, scenario.early_modules))
-        monitor, monitor_far = socket.socketpair()
+        self._monitor_socket, monitor_far = socket.socketpair()
         self._control, control_far = socket.socketpair()
         arguments = self._arguments(kernel, initial, monitor_far.fileno(), control_far.fileno())
         with (directory / "qemu.log").open("wb") as log:
@@ -51,7 +51,7 @@ class Machine:
         monitor_far.close()
         control_far.close()
         try:
-            self.monitor = Qmp(monitor)
+            self.monitor = Qmp(self._monitor_socket)
         except (LabError, OSError):
             self.stop()
             raise LabError("QEMU does not start") from None
@@ -114,9 +114,11 @@ class Machine:
         self.monitor.execute("cont")
 
     def stop(self) -> None:
-        """End QEMU if it still runs."""
+        """End QEMU if it still runs, and close what led to it."""
         self._process.kill()
         self._process.wait()
+        self._control.close()
+        self._monitor_socket.close()
 
     def _wait_for_end(self) -> None:
         try:

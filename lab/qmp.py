@@ -27,7 +27,10 @@ class Qmp:
         request = (
             {"execute": command, "arguments": arguments} if arguments else {"execute": command}
         )
-        self._connection.sendall(json.dumps(request).encode() + b"\n")
+        try:
+            self._connection.sendall(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            raise LabError("QEMU closed its monitor") from None
         deadline = time.monotonic() + timeout_s
         while True:
             answer = self._receive(deadline)
