@@ -1,10 +1,10 @@
 //! The memory of a target: segments in its virtual and physical address space.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::range_map::RangeMap;
 use crate::{ByteOrder, Error, Result};
 
 /// Which addresses a read means.
@@ -33,19 +33,7 @@ pub struct Segment {
     pub reader: Arc<dyn MemoryReader>,
 }
 
-/// A range of addresses that one reader answers for.
-#[derive(Clone)]
-struct Range {
-    start: u64,
-    /// The last address, so that a range may end with the address space.
-    end: u64,
-    /// The address at which the segment was registered; `start` moves when it is overlaid.
-    origin: u64,
-    reader: Arc<dyn MemoryReader>,
-}
-
-/// Ranges that do not overlap, in ascending order.
-type Ranges = Vec<Range>;
+type Ranges = RangeMap<Arc<dyn MemoryReader>>;
 
 /// The memory of a target.
 ///
@@ -102,14 +90,14 @@ impl Memory {
     /// Adds many segments at once; each hides what was there before, including those ahead of it.
     pub fn add_segments(&self, space: AddressSpace, segments: &[Segment]) {
         self.ranges(space).rcu(|ranges| {
-            let mut map: BTreeMap<u64, Range> = ranges
-                .iter()
-                .map(|range| (range.start, range.clone()))
-                .collect();
-            for segment in segments {
-                overlay(&mut map, segment);
-            }
-            map.into_values().collect::<Ranges>()
+            ranges.overlaid(segments.iter().map(|segment| {
+                let Segment {
+                    address,
+                    size,
+                    reader,
+                } = segment.clone();
+                (address, size, reader)
+            }))
         });
     }
 
@@ -132,16 +120,11 @@ impl Memory {
         let mut here = address;
         let mut rest = buffer;
         while !rest.is_empty() {
-            let after = ranges.partition_point(|range| range.start <= here);
-            let range = after
-                .checked_sub(1)
-                .and_then(|index| ranges.get(index))
-                .filter(|range| range.end >= here)
-                .ok_or_else(|| not_mapped(here))?;
+            let range = ranges.find(here).ok_or_else(|| not_mapped(here))?;
             let available = (range.end - here).saturating_add(1);
             let count = usize::try_from(available).map_or(rest.len(), |size| size.min(rest.len()));
             let (now, later) = rest.split_at_mut(count);
-            range.reader.read(here, here - range.origin, now)?;
+            range.value.read(here, here - range.origin, now)?;
             here = here.wrapping_add(count as u64);
             rest = later;
         }
@@ -246,45 +229,6 @@ fn not_mapped(address: u64) -> Error {
         address,
         reason: "address is not mapped".to_owned(),
     }
-}
-
-/// Puts a segment over the ranges that are there.
-fn overlay(map: &mut BTreeMap<u64, Range>, segment: &Segment) {
-    let Some(last) = segment.size.checked_sub(1) else {
-        return;
-    };
-    let start = segment.address;
-    let end = start.saturating_add(last);
-    if let Some((_, before)) = map.range_mut(..start).next_back() {
-        let hidden_end = before.end;
-        let tail = Range {
-            start: end.wrapping_add(1),
-            ..before.clone()
-        };
-        if hidden_end >= start {
-            before.end = start - 1;
-        }
-        if hidden_end > end {
-            map.insert(tail.start, tail);
-        }
-    }
-    while let Some(hidden) = map.range(start..=end).next().map(|(&key, _)| key) {
-        if let Some(range) = map.remove(&hidden)
-            && range.end > end
-        {
-            let start = end + 1;
-            map.insert(start, Range { start, ..range });
-        }
-    }
-    map.insert(
-        start,
-        Range {
-            start,
-            end,
-            origin: start,
-            reader: segment.reader.clone(),
-        },
-    );
 }
 
 /// Bytes that are at hand, such as those of a vDSO or of a test.

@@ -5,11 +5,13 @@
 
 mod bus_guard;
 mod file;
+mod flattened;
 
 use std::io;
 use std::path::Path;
 
 pub use file::{Access, FileSource};
+pub(crate) use flattened::FlattenedSource;
 
 use crate::{Error, Result};
 
@@ -42,23 +44,26 @@ impl dyn Source + '_ {
         }
     }
 
-    /// The bytes at `offset`, fewer than `size` where the file ends. The memory for them is only
-    /// asked for as far as the file reaches.
+    /// The bytes at `offset`, fewer than `size` where the file ends. Memory is only asked for as
+    /// bytes are found, whatever the size.
     pub(crate) fn read_up_to(&self, offset: u64, size: u64) -> Result<Vec<u8>> {
-        let size = size.min(self.size().saturating_sub(offset));
-        let size = usize::try_from(size).map_err(|_| {
-            self.damaged(format!("{size} bytes at offset {offset:#x} are too many"))
-        })?;
+        const STEP: u64 = 16 << 20;
         let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(size)
-            .map_err(|_| self.damaged(format!("no memory for {size} bytes at {offset:#x}")))?;
-        bytes.resize(size, 0);
-        let count = self
-            .read_at(offset, &mut bytes)
-            .map_err(|error| self.failed(error))?;
-        bytes.truncate(count);
-        Ok(bytes)
+        loop {
+            let done = bytes.len();
+            let step = STEP.min(size - done as u64) as usize;
+            let Some(at) = offset.checked_add(done as u64).filter(|_| step > 0) else {
+                return Ok(bytes);
+            };
+            bytes.resize(done + step, 0);
+            let count = self
+                .read_at(at, bytes.get_mut(done..).unwrap_or_default())
+                .map_err(|error| self.failed(error))?;
+            bytes.truncate(done + count);
+            if count < step {
+                return Ok(bytes);
+            }
+        }
     }
 
     /// The `size` bytes at `offset`; `what` they are is said when the file ends before them.
@@ -71,6 +76,40 @@ impl dyn Source + '_ {
                 "the file ends within {what}: {size} bytes are needed at offset {offset:#x}, {} are there",
                 bytes.len()
             )))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A file that is only in memory.
+    pub struct MemorySource(Vec<u8>);
+
+    impl MemorySource {
+        pub fn shared(bytes: Vec<u8>) -> Arc<dyn Source> {
+            Arc::new(Self(bytes))
+        }
+    }
+
+    impl Source for MemorySource {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let available = self.0.get(start..).unwrap_or_default();
+            let count = available.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&available[..count]);
+            Ok(count)
+        }
+
+        fn size(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn path(&self) -> &Path {
+            Path::new("memory")
         }
     }
 }

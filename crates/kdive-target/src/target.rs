@@ -1,6 +1,7 @@
 //! Targets: what is opened, and what is known of it before any debug information.
 
 mod elf_dump;
+mod kdump;
 mod kernel;
 
 use std::fs::File;
@@ -8,10 +9,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::kdump::header::Header;
 use crate::notes::{Notes, ProcessNotes, QemuCpu, ThreadStatus};
 use crate::page_tables::PageTables;
-use crate::source::{Access, FileSource, Source};
-use crate::{Architecture, Memory, Platform, Result, VmCoreInfo, elf};
+use crate::source::{Access, FileSource, FlattenedSource, Source};
+use crate::{Architecture, Error, Memory, Platform, Result, VmCoreInfo, elf};
 
 /// What a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,29 +106,69 @@ pub struct Target {
 /// # Ok::<(), kdive_target::Error>(())
 /// ```
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Target> {
-    open_source(FileSource::open(path, options.access)?, options)
+    open_sources(vec![FileSource::open(path, options.access)?], options)
 }
 
 /// Opens a dump whose file is open already, for instance by a more privileged process.
 pub fn open_file(file: OwnedFd, options: &OpenOptions) -> Result<Target> {
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     let path = std::fs::read_link(&link).unwrap_or_else(|_| PathBuf::from(link));
-    open_source(
-        FileSource::new(File::from(file), &path, options.access)?,
-        options,
-    )
+    let source = FileSource::new(File::from(file), &path, options.access)?;
+    open_sources(vec![source], options)
 }
 
-fn open_source(file: FileSource, options: &OpenOptions) -> Result<Target> {
-    let source: Arc<dyn Source> = Arc::new(file);
-    let start = source.read_up_to(0, 4096)?;
-    if start.is_empty() {
-        return Err(source.damaged("the file is empty"));
+/// Opens a dump that was written as several files (`makedumpfile --split`), in any order.
+pub fn open_split(paths: &[impl AsRef<Path>], options: &OpenOptions) -> Result<Target> {
+    let sources: Result<Vec<FileSource>> = paths
+        .iter()
+        .map(|path| FileSource::open(path.as_ref(), options.access))
+        .collect();
+    open_sources(sources?, options)
+}
+
+fn open_sources(files: Vec<FileSource>, options: &OpenOptions) -> Result<Target> {
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    let mut is_cut_off = false;
+    for file in files {
+        let source: Arc<dyn Source> = Arc::new(file);
+        let start = source.read_up_to(0, 16)?;
+        if start.is_empty() {
+            return Err(source.damaged("the file is empty"));
+        }
+        sources.push(if FlattenedSource::recognizes(&start) {
+            let flattened = FlattenedSource::open(source)?;
+            is_cut_off |= !flattened.is_complete();
+            Arc::new(flattened)
+        } else {
+            source
+        });
     }
-    if elf::is_elf(&start) {
-        return elf_dump::open(&source, options);
+    let mut target = open_by_format(&sources, options)?;
+    if is_cut_off {
+        target
+            .remarks
+            .push("the flattened dump is cut off: its end is missing".to_owned());
     }
-    Err(source.damaged(
-        "this is not a dump that kdive reads: an ELF core or a kdump-compressed file is expected",
-    ))
+    Ok(target)
+}
+
+fn open_by_format(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result<Target> {
+    let Some(first) = sources.first() else {
+        return Err(Error::Format {
+            path: PathBuf::new(),
+            message: "no file of the dump was given".to_owned(),
+        });
+    };
+    let start = first.read_up_to(0, 16)?;
+    if Header::recognizes(&start) {
+        kdump::open(sources, options)
+    } else if sources.len() > 1 {
+        Err(first.damaged("only kdump-compressed dumps can be split over several files"))
+    } else if elf::is_elf(&start) {
+        elf_dump::open(first, options)
+    } else {
+        Err(first.damaged(
+            "this is not a dump that kdive reads: an ELF core or a kdump-compressed file is expected",
+        ))
+    }
 }

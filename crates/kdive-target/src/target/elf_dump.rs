@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ExcludedPages, OpenOptions, Target, TargetKind, kernel};
+use super::kernel::KernelParts;
+use super::{ExcludedPages, OpenOptions, Target, TargetKind};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
 use crate::notes::{self, Note, ProcessNotes};
@@ -53,20 +54,23 @@ fn open_kernel(source: &Arc<dyn Source>, core: ElfCore, options: &OpenOptions) -
         .map(|load| segment(load.physical_address, load))
         .collect();
     memory.add_segments(AddressSpace::Physical, &physical);
-    let mut target = kernel::open(
-        TargetKind::KernelDump,
-        core.platform,
-        memory,
-        core.notes,
-        source.path(),
-        options,
-    );
+    let mut remarks = Vec::new();
     if core.is_incomplete {
-        target.remarks.push(
+        remarks.push(
             "the dump is incomplete: makedumpfile ran out of space or time, pages are missing"
                 .to_owned(),
         );
     }
+    let target = KernelParts {
+        kind: TargetKind::KernelDump,
+        platform: core.platform,
+        memory,
+        notes: core.notes,
+        vmcoreinfo: None,
+        path: Some(source.path().to_owned()),
+        remarks,
+    }
+    .into_target(options);
     let virtual_loads = virtual_loads(&core.loads, &target);
     let virtual_segments: Vec<Segment> = virtual_loads
         .iter()

@@ -1,6 +1,6 @@
 //! What all kernel targets have in common once their physical memory and notes are there.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{OpenOptions, Target, TargetKind};
@@ -9,75 +9,90 @@ use crate::notes::{Note, Notes, QemuCpu, ThreadStatus};
 use crate::page_tables::{Caching, PageTables, Reach};
 use crate::{AddressSpace, Architecture, ByteOrder, Memory, Platform, VmCoreInfo};
 
-/// Completes a kernel target: VMCOREINFO, the kernel's address space, and registers.
-pub(super) fn open(
-    kind: TargetKind,
-    platform: Platform,
-    memory: Memory,
-    notes: Notes,
-    path: &Path,
-    options: &OpenOptions,
-) -> Target {
-    let mut remarks = Vec::new();
-    let vmcoreinfo = options
-        .vmcoreinfo
-        .as_deref()
-        .or_else(|| notes.vmcoreinfo())
-        .map(|text| Arc::new(VmCoreInfo::parse(text)));
-    let qemu_cpus: Vec<QemuCpu> = notes
-        .iter()
-        .filter(|note| note.name == b"QEMU")
-        .filter_map(|note| QemuCpu::parse(note.description))
-        .collect();
-    let described = match &vmcoreinfo {
-        Some(info) => Paging::of_kernel(platform.architecture, info),
-        None => Err("the dump has no VMCOREINFO".to_owned()),
-    };
-    let tables = described.or_else(|reason| {
-        let found = (platform.architecture == Architecture::X86_64)
-            .then(|| tables_of_cpus(&memory, &qemu_cpus))
-            .flatten();
-        if found.is_some() {
-            remarks.push(format!("{reason}; the page tables of a CPU are used"));
+/// A kernel target as far as its format tells.
+pub(super) struct KernelParts {
+    pub kind: TargetKind,
+    pub platform: Platform,
+    pub memory: Memory,
+    pub notes: Notes,
+    /// The text of VMCOREINFO, where it is not a note.
+    pub vmcoreinfo: Option<Vec<u8>>,
+    pub path: Option<PathBuf>,
+    pub remarks: Vec<String>,
+}
+
+impl KernelParts {
+    /// Completes the target: VMCOREINFO, the kernel's address space, and registers.
+    pub fn into_target(mut self, options: &OpenOptions) -> Target {
+        let vmcoreinfo = options
+            .vmcoreinfo
+            .as_deref()
+            .or(self.vmcoreinfo.as_deref())
+            .or_else(|| self.notes.vmcoreinfo())
+            .map(|text| Arc::new(VmCoreInfo::parse(text)));
+        let qemu_cpus: Vec<QemuCpu> = self
+            .notes
+            .iter()
+            .filter(|note| note.name == b"QEMU")
+            .filter_map(|note| QemuCpu::parse(note.description))
+            .collect();
+        let page_tables = self.page_tables(vmcoreinfo.as_deref(), &qemu_cpus);
+        if let Some(tables) = &page_tables {
+            self.memory
+                .add_segment(AddressSpace::Virtual, 0, u64::MAX, tables.clone());
         }
-        found.ok_or(reason)
-    });
-    let page_tables = match tables {
-        Ok((paging, root)) => {
-            let caching = if kind.is_live() {
-                Caching::Never
-            } else {
-                Caching::Keep
-            };
-            let tables = PageTables::new(&memory, paging, root, Reach::Kernel, caching);
-            Some(Arc::new(tables))
+        let threads = self
+            .notes
+            .iter()
+            .filter(|note| note.is_core(Note::PRSTATUS))
+            .filter_map(|note| ThreadStatus::parse(note.description, self.platform))
+            .collect();
+        Target {
+            kind: self.kind,
+            platform: self.platform,
+            memory: Arc::new(self.memory),
+            path: self.path,
+            vmcoreinfo,
+            page_tables,
+            notes: self.notes,
+            threads,
+            qemu_cpus,
+            process: None,
+            unsaved: Vec::new(),
+            remarks: self.remarks,
         }
-        Err(reason) => {
-            remarks.push(format!("virtual addresses can't be translated: {reason}"));
-            None
-        }
-    };
-    if let Some(tables) = &page_tables {
-        memory.add_segment(AddressSpace::Virtual, 0, u64::MAX, tables.clone());
     }
-    let threads = notes
-        .iter()
-        .filter(|note| note.is_core(Note::PRSTATUS))
-        .filter_map(|note| ThreadStatus::parse(note.description, platform))
-        .collect();
-    Target {
-        kind,
-        platform,
-        memory: Arc::new(memory),
-        path: Some(path.to_owned()),
-        vmcoreinfo,
-        page_tables,
-        notes,
-        threads,
-        qemu_cpus,
-        process: None,
-        unsaved: Vec::new(),
-        remarks,
+
+    fn page_tables(
+        &mut self,
+        vmcoreinfo: Option<&VmCoreInfo>,
+        cpus: &[QemuCpu],
+    ) -> Option<Arc<PageTables>> {
+        let architecture = self.platform.architecture;
+        let described = match vmcoreinfo {
+            Some(info) => Paging::of_kernel(architecture, info),
+            None => Err("the target has no VMCOREINFO".to_owned()),
+        };
+        let (paging, root) = match described {
+            Ok(found) => found,
+            Err(reason) => {
+                let found = (architecture == Architecture::X86_64)
+                    .then(|| tables_of_cpus(&self.memory, cpus))
+                    .flatten();
+                self.remarks.push(match found {
+                    Some(_) => format!("{reason}; the page tables of a CPU are used"),
+                    None => format!("virtual addresses can't be translated: {reason}"),
+                });
+                found?
+            }
+        };
+        let caching = if self.kind.is_live() {
+            Caching::Never
+        } else {
+            Caching::Keep
+        };
+        let tables = PageTables::new(&self.memory, paging, root, Reach::Kernel, caching);
+        Some(Arc::new(tables))
     }
 }
 

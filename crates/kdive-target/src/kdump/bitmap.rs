@@ -1,0 +1,176 @@
+//! Bitmaps with one bit for each page of physical memory.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::source::Source;
+
+/// A bitmap in a file, of which only a table of counts is kept in memory.
+pub(super) struct Bitmap {
+    source: Arc<dyn Source>,
+    offset: u64,
+    bits: u64,
+    /// The number of bits set before each block of bits; there are counts up to where the file
+    /// ends.
+    counts: Vec<u64>,
+}
+
+impl Bitmap {
+    const BLOCK_BITS: u64 = 512;
+    const BLOCK_BYTES: usize = Self::BLOCK_BITS as usize / 8;
+
+    /// A bitmap whose set bits needn't be counted.
+    pub fn new(source: Arc<dyn Source>, offset: u64, bits: u64) -> Self {
+        Self {
+            source,
+            offset,
+            bits,
+            counts: Vec::new(),
+        }
+    }
+
+    /// A bitmap that can tell the [`rank`](Self::rank) of a bit.
+    pub fn counted(source: Arc<dyn Source>, offset: u64, bits: u64) -> Result<Self> {
+        const STEP: u64 = 1 << 20;
+        let mut counts = Vec::new();
+        let mut count = 0_u64;
+        let bytes = bits.div_ceil(8);
+        let mut at = 0;
+        while at < bytes {
+            let chunk = source.read_up_to(offset.saturating_add(at), STEP.min(bytes - at))?;
+            if chunk.is_empty() {
+                break;
+            }
+            for block in chunk.chunks(Self::BLOCK_BYTES) {
+                counts.push(count);
+                count += ones(block);
+            }
+            at += chunk.len() as u64;
+        }
+        Ok(Self {
+            source,
+            offset,
+            bits,
+            counts,
+        })
+    }
+
+    /// Whether a bit is set. Bits that the file doesn't have are not.
+    pub fn contains(&self, bit: u64) -> bool {
+        let mut byte = [0];
+        bit < self.bits
+            && self
+                .source
+                .read_at(self.offset.saturating_add(bit / 8), &mut byte)
+                .is_ok_and(|count| count == 1)
+            && byte[0] >> (bit % 8) & 1 == 1
+    }
+
+    /// The number of set bits before a bit, if that bit is set.
+    pub fn rank(&self, bit: u64) -> Option<u64> {
+        let (before, is_set) = self.count_before(bit)?;
+        is_set.then_some(before)
+    }
+
+    /// The number of set bits before a bit, and whether it is set itself.
+    pub fn count_before(&self, bit: u64) -> Option<(u64, bool)> {
+        if bit >= self.bits {
+            return None;
+        }
+        let block = bit / Self::BLOCK_BITS;
+        let count = *self.counts.get(usize::try_from(block).ok()?)?;
+        let mut bytes = [0; Self::BLOCK_BYTES];
+        let at = self.offset.checked_add(block * Self::BLOCK_BYTES as u64)?;
+        self.source.read_at(at, &mut bytes).ok()?;
+        let bit = (bit % Self::BLOCK_BITS) as usize;
+        let (before, from) = bytes.split_at(bit / 8);
+        let byte = from.first()?;
+        let below = byte & ((1 << (bit % 8)) - 1);
+        let is_set = byte >> (bit % 8) & 1 == 1;
+        Some((count + ones(before) + u64::from(below.count_ones()), is_set))
+    }
+
+    /// The set bits, in runs of first and number; `None` if there are more runs than `most`.
+    pub fn runs(&self, most: usize) -> Result<Option<Vec<(u64, u64)>>> {
+        const STEP: u64 = 1 << 20;
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        let bytes = self.bits.div_ceil(8);
+        let mut at = 0;
+        while at < bytes {
+            let offset = self.offset.saturating_add(at);
+            let chunk = self.source.read_up_to(offset, STEP.min(bytes - at))?;
+            if chunk.is_empty() {
+                break;
+            }
+            for (index, &byte) in chunk.iter().enumerate() {
+                let first = (at + index as u64) * 8;
+                match byte {
+                    0 => {}
+                    0xff => extend(&mut runs, first, 8),
+                    mixed => (0..8)
+                        .filter(|bit| mixed >> bit & 1 == 1)
+                        .for_each(|bit| extend(&mut runs, first + bit, 1)),
+                }
+            }
+            at += chunk.len() as u64;
+            if runs.len() > most {
+                return Ok(None);
+            }
+        }
+        runs.retain(|&(start, _)| start < self.bits);
+        if let Some((start, length)) = runs.last_mut() {
+            *length = (*length).min(self.bits - *start);
+        }
+        Ok(Some(runs))
+    }
+}
+
+fn extend(runs: &mut Vec<(u64, u64)>, bit: u64, count: u64) {
+    match runs.last_mut() {
+        Some((start, length)) if *start + *length == bit => *length += count,
+        _ => runs.push((bit, count)),
+    }
+}
+
+fn ones(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let in_words: u32 = words
+        .iter()
+        .map(|word| u64::from_ne_bytes(*word).count_ones())
+        .sum();
+    let in_rest: u32 = rest.iter().map(|byte| byte.count_ones()).sum();
+    u64::from(in_words + in_rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::tests::MemorySource;
+
+    proptest! {
+        #[test]
+        fn ranks_and_runs_count_the_bits(
+            bytes in prop::collection::vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], 0..300),
+            missing in 0_u64..20,
+        ) {
+            let bits = (bytes.len() as u64 * 8).saturating_sub(missing);
+            let expected: Vec<u64> = (0..bits)
+                .filter(|&bit| bytes[bit as usize / 8] >> (bit % 8) & 1 == 1)
+                .collect();
+            let bitmap = Bitmap::counted(MemorySource::shared(bytes), 0, bits).unwrap();
+            let found: Vec<u64> = (0..bits).filter(|&bit| bitmap.rank(bit).is_some()).collect();
+            prop_assert_eq!(&found, &expected);
+            for (rank, &bit) in expected.iter().enumerate() {
+                prop_assert_eq!(bitmap.rank(bit), Some(rank as u64));
+                prop_assert!(bitmap.contains(bit));
+            }
+            let runs = bitmap.runs(usize::MAX).unwrap().unwrap();
+            let in_runs: Vec<u64> =
+                runs.iter().flat_map(|&(start, length)| start..start + length).collect();
+            prop_assert_eq!(in_runs, expected);
+            prop_assert_eq!(bitmap.rank(bits), None);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Physical memory out of the pages of kdump-compressed files.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::bitmap::Bitmap;
+use super::codec::Codec;
+use super::header::Header;
+use crate::bytes::Fields;
+use crate::page_cache::PageCache;
+use crate::source::Source;
+use crate::target::ExcludedPages;
+use crate::{Error, MemoryReader, Result};
+
+/// The memory that decoded pages may take.
+const CACHE_SIZE: usize = 64 << 20;
+/// From this many pages on a read is done by several threads and passes the cache by.
+const BULK_PAGES: usize = 32;
+/// How many pages are decoded at once when a reader goes through memory page by page.
+const READ_AHEAD: u64 = 16;
+/// No machine's memory is in more pieces.
+const MOST_RANGES: usize = 1 << 20;
+
+/// One file of a dump.
+struct Part {
+    source: Arc<dyn Source>,
+    header: Header,
+    in_memory: Bitmap,
+    saved: Bitmap,
+    /// The number of saved pages before those of this file.
+    saved_before: u64,
+    /// The offset of the page descriptors in the file.
+    descriptors: u64,
+}
+
+/// The pages of a dump, out of one file or a split set.
+pub(crate) struct KdumpPages {
+    parts: Vec<Part>,
+    page_size: u64,
+    pages: u64,
+    excluded: ExcludedPages,
+    cache: PageCache,
+    /// The page after the last one that was decoded.
+    expected: AtomicU64,
+}
+
+/// Why a page is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is no memory of the machine.
+    NoMemory,
+    /// It was left out on purpose.
+    Excluded,
+    /// It belongs to another file of a split dump.
+    OtherPart,
+    /// The dump ended before it was written.
+    Lost,
+    /// It can't be decoded.
+    Damaged(String),
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoMemory => "the machine has no memory there",
+            Self::Excluded => "the page is not in the dump (excluded when the dump was made)",
+            Self::OtherPart => "the page is in another file of this split dump; open them together",
+            Self::Lost => "the page is lost: the dump is incomplete",
+            Self::Damaged(how) => how,
+        })
+    }
+}
+
+impl Part {
+    fn open(source: Arc<dyn Source>, header: Header) -> Result<Self> {
+        let half = header.bitmap_bytes / 2;
+        let (first, second) = if header.has_two_bitmaps() {
+            (header.bitmaps, header.bitmaps.saturating_add(half))
+        } else {
+            (header.bitmaps, header.bitmaps)
+        };
+        let saved = Bitmap::counted(source.clone(), second, header.pages)?;
+        let saved_before = match header.part {
+            Some((start, _)) => saved.count_before(start).map_or(0, |(count, _)| count),
+            None => 0,
+        };
+        Ok(Self {
+            in_memory: Bitmap::new(source.clone(), first, header.pages),
+            saved,
+            saved_before,
+            descriptors: header.bitmaps.saturating_add(header.bitmap_bytes),
+            source,
+            header,
+        })
+    }
+
+    fn has(&self, page: u64) -> bool {
+        self.header
+            .part
+            .is_none_or(|(start, end)| (start..end).contains(&page))
+    }
+
+    /// Decodes a page into `bytes`, which is of its size.
+    fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
+        const DESCRIPTOR_SIZE: u64 = 24;
+        let Some(rank) = self.saved.rank(page) else {
+            return Err(if self.in_memory.contains(page) {
+                Missing::Excluded
+            } else {
+                Missing::NoMemory
+            });
+        };
+        let index = rank.saturating_sub(self.saved_before);
+        let at = index
+            .checked_mul(DESCRIPTOR_SIZE)
+            .and_then(|offset| offset.checked_add(self.descriptors))
+            .ok_or(Missing::Lost)?;
+        let mut descriptor = [0; DESCRIPTOR_SIZE as usize];
+        self.fill(at, &mut descriptor)?;
+        let fields = Fields {
+            bytes: &descriptor,
+            order: self.header.order,
+            is_64_bit: true,
+        };
+        let (Some(offset), Some(size), Some(flags)) =
+            (fields.u64(0), fields.u32(8), fields.u32(12))
+        else {
+            return Err(Missing::Lost);
+        };
+        if offset == 0 {
+            return Err(Missing::Lost);
+        }
+        let damaged = |what: &str| {
+            Missing::Damaged(format!(
+                "the page is damaged in the dump: {what} (descriptor at offset {at:#x} of the file)"
+            ))
+        };
+        let codec = Codec::of_flags(flags)
+            .ok_or_else(|| damaged(&format!("it has the unknown flags {flags:#x}")))?;
+        if u64::from(size) > 2 * self.header.block_size {
+            return Err(damaged(&format!(
+                "its stored size {size} is more than a page"
+            )));
+        }
+        STORED.with_borrow_mut(|stored| {
+            stored.resize(size as usize, 0);
+            self.fill(offset, stored)?;
+            codec
+                .decode(stored, bytes)
+                .map_err(|_| damaged(&format!("its {codec:?} data does not decode")))
+        })
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> std::result::Result<(), Missing> {
+        match self.source.read_at(offset, buffer) {
+            Ok(count) if count == buffer.len() => Ok(()),
+            Ok(_) => Err(Missing::Lost),
+            Err(error) => Err(Missing::Damaged(format!(
+                "the file could not be read: {error}"
+            ))),
+        }
+    }
+}
+
+thread_local! {
+    /// The page as it is stored, before it is decoded.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl KdumpPages {
+    /// The memory in the files of one dump; there is at least one.
+    pub fn open(files: Vec<(Arc<dyn Source>, Header)>, excluded: ExcludedPages) -> Result<Self> {
+        let page_size = files.first().map_or(4096, |(_, header)| header.block_size);
+        let pages = files
+            .iter()
+            .map(|(_, header)| header.pages)
+            .max()
+            .unwrap_or(0);
+        let parts: Result<Vec<Part>> = files
+            .into_iter()
+            .map(|(source, header)| Part::open(source, header))
+            .collect();
+        Ok(Self {
+            parts: parts?,
+            page_size,
+            pages,
+            excluded,
+            cache: PageCache::new(CACHE_SIZE, page_size as usize),
+            expected: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// The ranges of pages that the machine has, as first page and number. Where they are too
+    /// many to be true, all that the bitmaps describe are one.
+    pub fn memory_map(&self) -> Result<Vec<(u64, u64)>> {
+        let all = vec![(0, self.pages)];
+        let Some(part) = self.parts.first() else {
+            return Ok(all);
+        };
+        Ok(part.in_memory.runs(MOST_RANGES)?.unwrap_or(all))
+    }
+
+    /// Decodes a page, following the policy for excluded ones.
+    pub fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
+        let part = self.parts.iter().find(|part| part.has(page));
+        match part.ok_or(Missing::OtherPart)?.decode(page, bytes) {
+            Err(Missing::Excluded) if self.excluded == ExcludedPages::Zero => {
+                bytes.fill(0);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Reads within one page.
+    fn read_in_page(
+        &self,
+        page: u64,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> std::result::Result<(), Missing> {
+        if self.cache.read(page, offset, buffer) {
+            return Ok(());
+        }
+        if self.expected.swap(page.wrapping_add(1), Ordering::Relaxed) == page {
+            self.read_ahead(page);
+            if self.cache.read(page, offset, buffer) {
+                return Ok(());
+            }
+        }
+        let mut bytes = vec![0; self.page_size as usize].into_boxed_slice();
+        self.decode(page, &mut bytes)?;
+        if let Some(wanted) = bytes.get(offset..offset + buffer.len()) {
+            buffer.copy_from_slice(wanted);
+        }
+        self.cache.insert(page, bytes);
+        Ok(())
+    }
+
+    /// Decodes the pages from `first` on with all threads; those that can't be are left to
+    /// whoever wants them.
+    fn read_ahead(&self, first: u64) {
+        let end = first.saturating_add(READ_AHEAD).min(self.pages);
+        (first..end).into_par_iter().for_each(|page| {
+            if !self.cache.contains(page) {
+                let mut bytes = vec![0; self.page_size as usize].into_boxed_slice();
+                if self.decode(page, &mut bytes).is_ok() {
+                    self.cache.insert(page, bytes);
+                }
+            }
+        });
+        self.expected.store(end, Ordering::Relaxed);
+    }
+
+    /// Decodes whole pages from `first` on into `buffer` with all threads, and tells the first
+    /// one that is missing.
+    fn read_bulk(&self, first: u64, buffer: &mut [u8]) -> std::result::Result<(), (u64, Missing)> {
+        let failures = buffer
+            .par_chunks_exact_mut(self.page_size as usize)
+            .enumerate()
+            .filter_map(|(index, bytes)| {
+                let page = first.saturating_add(index as u64);
+                Some((page, self.decode(page, bytes).err()?))
+            });
+        match failures.min_by_key(|&(page, _)| page) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Segments of these pages are registered at their physical address.
+impl MemoryReader for KdumpPages {
+    fn read(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let page_size = self.page_size as usize;
+        let mut here = address;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let page = here / self.page_size;
+            let within = (here % self.page_size) as usize;
+            let whole_pages = rest.len() / page_size;
+            let count = if within == 0 && whole_pages >= BULK_PAGES {
+                whole_pages * page_size
+            } else {
+                rest.len().min(page_size - within)
+            };
+            let (now, later) = rest.split_at_mut(count);
+            if count > page_size {
+                self.read_bulk(page, now)
+            } else {
+                self.read_in_page(page, within, now)
+                    .map_err(|missing| (page, missing))
+            }
+            .map_err(|(page, missing)| Error::Fault {
+                address: page.saturating_mul(self.page_size).max(address),
+                reason: missing.to_string(),
+            })?;
+            here = here.wrapping_add(count as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+//! The same machine, read from each format of kernel dump.
+
+mod machine;
+
+use kdive_target::{
+    AddressSpace, Architecture, Error, ExcludedPages, OpenOptions, Target, TargetKind, open,
+    open_split,
+};
+use machine::{Codec, EXCLUDED, KERNEL, Kdump, Load, MAPPED, NO_MEMORY, PAGE, PAGES};
+
+fn open_bytes(bytes: &[u8]) -> Target {
+    open(machine::file(bytes).path(), &OpenOptions::default()).unwrap()
+}
+
+fn fault_at(target: &Target, address: u64) -> String {
+    let read = target.memory.read_u8(AddressSpace::Virtual, address);
+    match read {
+        Err(Error::Fault {
+            address: at,
+            reason,
+        }) => {
+            assert_eq!(at, address);
+            reason
+        }
+        other => panic!("{address:#x}: {other:?}"),
+    }
+}
+
+fn mixed(page: usize) -> Codec {
+    [
+        Codec::Raw,
+        Codec::Zlib,
+        Codec::Lzo,
+        Codec::Snappy,
+        Codec::Zstd,
+    ][page % 5]
+}
+
+/// Checks what every dump of the machine must give, in blocks of each size.
+fn check(target: &Target, pages: impl Iterator<Item = usize>) {
+    assert_eq!(target.kind, TargetKind::KernelDump);
+    assert_eq!(target.platform.architecture, Architecture::X86_64);
+    let info = target.vmcoreinfo.as_ref().unwrap();
+    assert_eq!(info.os_release(), Some("6.1.0-test"));
+    assert_eq!(info.kernel_offset(), Some(0x100_0000));
+    let tids: Vec<u32> = target.threads.iter().map(|cpu| cpu.tid).collect();
+    assert_eq!(tids, [11, 22]);
+    assert_eq!(
+        target.threads[1].registers,
+        0x2222_u64.to_le_bytes().repeat(27)
+    );
+    let expected = machine::memory();
+    for page in pages {
+        let physical = (page * PAGE) as u64;
+        for (offset, size) in [(0, PAGE), (1, 8), (4000, 96)] {
+            let expected = &expected[page * PAGE + offset..][..size];
+            let at = physical + offset as u64;
+            let read = target.memory.read_bytes(AddressSpace::Physical, at, size);
+            assert_eq!(read.unwrap(), expected, "page {page}");
+            if page < MAPPED {
+                let read = target
+                    .memory
+                    .read_bytes(AddressSpace::Virtual, KERNEL + at, size);
+                assert_eq!(read.unwrap(), expected, "page {page}");
+            }
+        }
+    }
+    for null in [0, 0x10, 0x2000, 0x7fff_ffff_f000] {
+        assert!(fault_at(target, null).contains("user space"));
+    }
+    assert!(fault_at(target, KERNEL + (MAPPED * PAGE) as u64).contains("not mapped"));
+}
+
+fn saved() -> impl Iterator<Item = usize> + Clone {
+    (0..PAGES).filter(|&page| page != EXCLUDED && !(NO_MEMORY..MAPPED).contains(&page))
+}
+
+#[test]
+fn elf_without_virtual_addresses() {
+    let target = open_bytes(&machine::qemu_elf());
+    check(&target, 0..PAGES);
+    assert_eq!(target.remarks, [""; 0]);
+    let all = target
+        .memory
+        .read_bytes(AddressSpace::Virtual, KERNEL, MAPPED * PAGE);
+    assert_eq!(all.unwrap(), machine::memory()[..MAPPED * PAGE]);
+}
+
+#[test]
+fn elf_with_virtual_addresses_and_more_segments_than_fit() {
+    let memory = machine::memory();
+    let loads: Vec<Load> = memory
+        .chunks(PAGE)
+        .enumerate()
+        .map(|(page, bytes)| Load {
+            virtual_address: 0xffff_8880_0000_0000 + (page * PAGE) as u64,
+            physical_address: (page * PAGE) as u64,
+            memory_size: PAGE as u64,
+            bytes,
+        })
+        .collect();
+    let target = open_bytes(&machine::elf(&machine::kernel_notes(), &loads, true));
+    check(&target, 0..PAGES);
+    let direct = target
+        .memory
+        .read_bytes(AddressSpace::Virtual, 0xffff_8880_0000_0ff0, PAGE);
+    assert_eq!(direct.unwrap(), memory[0xff0..0xff0 + PAGE]);
+}
+
+#[test]
+fn virtual_addresses_that_contradict_the_page_tables_are_not_used() {
+    let memory = machine::memory();
+    let loads = [Load {
+        virtual_address: KERNEL + 0x1000,
+        physical_address: 0,
+        memory_size: memory.len() as u64,
+        bytes: &memory,
+    }];
+    check(
+        &open_bytes(&machine::elf(&machine::kernel_notes(), &loads, false)),
+        0..PAGES,
+    );
+}
+
+#[test]
+fn elf_with_excluded_pages() {
+    let memory = machine::memory();
+    let loads = [Load {
+        virtual_address: 0,
+        physical_address: 0,
+        memory_size: memory.len() as u64,
+        bytes: &memory[..60 * PAGE],
+    }];
+    let bytes = machine::elf(&machine::kernel_notes(), &loads, false);
+    let target = open_bytes(&bytes);
+    check(&target, 0..60);
+    let excluded = (60 * PAGE) as u64;
+    let read = target
+        .memory
+        .read_bytes(AddressSpace::Physical, excluded - 8, 16);
+    let Err(Error::Fault { address, reason }) = read else {
+        panic!("an excluded page was read");
+    };
+    assert_eq!(address, excluded);
+    assert!(reason.contains("excluded"), "{reason}");
+    let zero = OpenOptions {
+        excluded_pages: ExcludedPages::Zero,
+        ..OpenOptions::default()
+    };
+    let target = open(machine::file(&bytes).path(), &zero).unwrap();
+    let read = target
+        .memory
+        .read_bytes(AddressSpace::Physical, excluded, 16);
+    assert_eq!(read.unwrap(), [0; 16]);
+}
+
+#[test]
+fn kdump_with_each_codec() {
+    let codecs: [fn(usize) -> Codec; 6] = [
+        |_| Codec::Raw,
+        |_| Codec::Zlib,
+        |_| Codec::Lzo,
+        |_| Codec::Snappy,
+        |_| Codec::Zstd,
+        mixed,
+    ];
+    for codec in codecs {
+        let bytes = Kdump {
+            codec,
+            ..Kdump::default()
+        };
+        let target = open_bytes(&bytes.build());
+        check(&target, saved());
+        assert_eq!(target.remarks, [""; 0]);
+        let bulk = target
+            .memory
+            .read_bytes(AddressSpace::Physical, 10, 49 * PAGE);
+        assert_eq!(bulk.unwrap(), machine::memory()[10..10 + 49 * PAGE]);
+        let excluded = KERNEL + (EXCLUDED * PAGE) as u64;
+        assert!(fault_at(&target, excluded).contains("excluded"));
+        let hole = KERNEL + (NO_MEMORY * PAGE) as u64;
+        fault_at(&target, hole);
+        let bulk = target
+            .memory
+            .read_bytes(AddressSpace::Virtual, KERNEL, 55 * PAGE);
+        assert!(matches!(bulk, Err(Error::Fault { address, .. }) if address == excluded));
+    }
+}
+
+#[test]
+fn kdump_as_qemu_writes_it() {
+    let bytes = Kdump {
+        machine: "",
+        codec: mixed,
+        ..Kdump::default()
+    };
+    check(&open_bytes(&bytes.build()), saved());
+    check(&open_bytes(&machine::flatten(&bytes.build())), saved());
+}
+
+#[test]
+fn older_versions_of_kdump() {
+    for version in 3..6 {
+        let bytes = Kdump {
+            version,
+            ..Kdump::default()
+        };
+        let target = open_bytes(&bytes.build());
+        if version >= 4 {
+            check(&target, saved());
+        } else {
+            assert_eq!(target.vmcoreinfo.unwrap().page_size(), Some(4096));
+            assert!(target.threads.is_empty());
+        }
+    }
+}
+
+#[test]
+fn excluded_pages_as_zeros() {
+    let options = OpenOptions {
+        excluded_pages: ExcludedPages::Zero,
+        ..OpenOptions::default()
+    };
+    let target = open(machine::file(&Kdump::default().build()).path(), &options).unwrap();
+    let at = KERNEL + (EXCLUDED * PAGE) as u64;
+    let read = target.memory.read_bytes(AddressSpace::Virtual, at, 16);
+    assert_eq!(read.unwrap(), [0; 16]);
+}
+
+#[test]
+fn split_dumps() {
+    let part = |start, end| {
+        let part = Some((start, end));
+        machine::file(
+            &Kdump {
+                part,
+                codec: mixed,
+                ..Kdump::default()
+            }
+            .build(),
+        )
+    };
+    let files = [part(40, PAGES), part(0, 13), part(13, 40)];
+    let target = open_split(&files, &OpenOptions::default()).unwrap();
+    check(&target, saved());
+    assert_eq!(target.remarks, [""; 0]);
+    let target = open_split(&files[..2], &OpenOptions::default()).unwrap();
+    assert!(
+        target.remarks[0].contains("0xd to 0x27"),
+        "{:?}",
+        target.remarks
+    );
+    check(&target, saved().filter(|page| !(13..40).contains(page)));
+    assert!(fault_at(&target, KERNEL + 20 * PAGE as u64).contains("another file"));
+}
+
+#[test]
+fn lost_pages_are_reported_as_lost() {
+    let dump = Kdump {
+        codec: |page| if page == 33 { Codec::Lost } else { Codec::Zlib },
+        status: 1 | 8,
+        ..Kdump::default()
+    };
+    let target = open_bytes(&dump.build());
+    assert!(target.remarks[0].contains("incomplete"));
+    check(&target, saved().filter(|&page| page != 33));
+    assert!(fault_at(&target, KERNEL + 33 * PAGE as u64).contains("lost"));
+}
+
+#[test]
+fn vmcoreinfo_can_be_given() {
+    let options = OpenOptions {
+        vmcoreinfo: Some(b"OSRELEASE=given\n".to_vec()),
+        ..OpenOptions::default()
+    };
+    let target = open(machine::file(&machine::qemu_elf()).path(), &options).unwrap();
+    assert_eq!(target.vmcoreinfo.unwrap().os_release(), Some("given"));
+    assert!(target.page_tables.is_none());
+    assert!(
+        target.remarks[0].contains("swapper_pg_dir"),
+        "{:?}",
+        target.remarks
+    );
+}
