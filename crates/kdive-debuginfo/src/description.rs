@@ -207,6 +207,36 @@ pub enum Shape {
     },
 }
 
+impl Shape {
+    /// The kind of type. `None` for types with qualifiers, whose kind is that of their target.
+    pub fn kind(&self) -> Option<TypeKinds> {
+        Some(match self {
+            Shape::Void => TypeKinds::VOID,
+            Shape::Int { .. } => TypeKinds::INT,
+            Shape::Bool { .. } => TypeKinds::BOOL,
+            Shape::Float { .. } => TypeKinds::FLOAT,
+            Shape::Compound {
+                kind: CompoundKind::Struct,
+                ..
+            } => TypeKinds::STRUCT,
+            Shape::Compound {
+                kind: CompoundKind::Union,
+                ..
+            } => TypeKinds::UNION,
+            Shape::Compound {
+                kind: CompoundKind::Class,
+                ..
+            } => TypeKinds::CLASS,
+            Shape::Enum { .. } => TypeKinds::ENUM,
+            Shape::Typedef { .. } => TypeKinds::TYPEDEF,
+            Shape::Pointer { .. } => TypeKinds::POINTER,
+            Shape::Array { .. } => TypeKinds::ARRAY,
+            Shape::Function { .. } => TypeKinds::FUNCTION,
+            Shape::Qualified { .. } => return None,
+        })
+    }
+}
+
 /// The integer behind an enumeration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EnumInteger {

@@ -6,6 +6,7 @@
 
 mod bytes;
 pub mod description;
+pub mod dwarf;
 pub mod elf;
 mod error;
 mod source;

@@ -19,7 +19,12 @@ int main(int argc, char **argv) { (void)argv; return hidden(argc) + soft(); }
 #[test]
 fn compressed_sections_read_like_plain_ones() {
     let compiler = Compiler::new();
-    let plain = compiler.compile(PROGRAM, "plain.c", &["-g", "-gz=none", "-Wl,--build-id"]);
+    let plain = compiler.compile(
+        "gcc",
+        PROGRAM,
+        "plain.c",
+        &["-g", "-gz=none", "-Wl,--build-id"],
+    );
     let plain_file = ElfFile::open(&plain).unwrap();
     let expected = plain_file.section_data(".debug_info").unwrap().unwrap();
     assert!(expected.len() > 100);
@@ -47,6 +52,7 @@ fn compressed_sections_read_like_plain_ones() {
 fn links_and_build_id_are_those_that_readelf_shows() {
     let compiler = Compiler::new();
     let program = compiler.compile(
+        "gcc",
         PROGRAM,
         "linked.c",
         &[
@@ -87,7 +93,7 @@ fn links_and_build_id_are_those_that_readelf_shows() {
 #[test]
 fn symbols_are_those_of_nm() {
     let compiler = Compiler::new();
-    let program = compiler.compile(PROGRAM, "symbols.c", &["-no-pie"]);
+    let program = compiler.compile("gcc", PROGRAM, "symbols.c", &["-no-pie"]);
     let output = common::run(
         Command::new("nm")
             .args(["--defined-only", "-S"])
@@ -133,7 +139,7 @@ fn symbols_are_those_of_nm() {
 #[test]
 fn foreign_empty_and_truncated_files_are_refused() {
     let compiler = Compiler::new();
-    let program = std::fs::read(compiler.compile(PROGRAM, "truncated.c", &["-g"])).unwrap();
+    let program = std::fs::read(compiler.compile("gcc", PROGRAM, "truncated.c", &["-g"])).unwrap();
     let path = compiler.path("sample");
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),

@@ -19,20 +19,18 @@ impl Compiler {
         self.directory.path().join(name)
     }
 
-    /// Compiles and links `source`, saved as `file_name`; `.cc` is C++.
-    pub fn compile(&self, source: &str, file_name: &str, options: &[&str]) -> PathBuf {
+    /// Compiles and links `source`, saved as `file_name`, with `compiler`.
+    pub fn compile(
+        &self,
+        compiler: &str,
+        source: &str,
+        file_name: &str,
+        options: &[&str],
+    ) -> PathBuf {
         let source_path = self.path(file_name);
         std::fs::write(&source_path, source).unwrap();
         let output = source_path.with_extension("out");
-        let is_cpp = source_path
-            .extension()
-            .is_some_and(|extension| extension == "cc");
-        self.run_compiler(
-            if is_cpp { "g++" } else { "gcc" },
-            &source_path,
-            &output,
-            options,
-        );
+        self.run_compiler(compiler, &source_path, &output, options);
         output
     }
 

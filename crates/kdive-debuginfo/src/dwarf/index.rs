@@ -1,0 +1,552 @@
+//! The index: from names to the offsets of entries.
+//!
+//! Names are not stored but referred to, and found by their hash. It is made by sorting what the
+//! [scan](super::scan) collected by the offset of the name, as linkers merge equal strings.
+
+use rayon::prelude::*;
+
+use super::encoding::UnitHeader;
+use super::scan::{Collected, Defect, Named, ScanSections, Scanner};
+use crate::description::{ObjectKinds, TypeKinds};
+
+/// What an entry is kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum EntryKind {
+    Struct,
+    Union,
+    Class,
+    Enum,
+    Typedef,
+    Base,
+    Enumerator,
+    Function,
+    Variable,
+    Namespace,
+}
+
+impl EntryKind {
+    const ALL: [EntryKind; 10] = [
+        EntryKind::Struct,
+        EntryKind::Union,
+        EntryKind::Class,
+        EntryKind::Enum,
+        EntryKind::Typedef,
+        EntryKind::Base,
+        EntryKind::Enumerator,
+        EntryKind::Function,
+        EntryKind::Variable,
+        EntryKind::Namespace,
+    ];
+
+    fn from_number(number: u8) -> Option<EntryKind> {
+        EntryKind::ALL.get(usize::from(number)).copied()
+    }
+
+    fn is_type(self) -> bool {
+        (self as u8) <= EntryKind::Base as u8
+    }
+}
+
+bitflags::bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct EntryFlags: u8 {
+        /// Only a declaration.
+        const DECLARATION = 1;
+        /// In a namespace or type.
+        const NESTED = 2;
+        /// The name, and so the scope, is that of another entry, which this one completes.
+        const NAMED_ELSEWHERE = 4;
+    }
+}
+
+bitflags::bitflags! {
+    /// A set of [`EntryKind`]s.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct EntryKinds: u16 {
+        const STRUCT = 1 << EntryKind::Struct as u8;
+        const UNION = 1 << EntryKind::Union as u8;
+        const CLASS = 1 << EntryKind::Class as u8;
+        const ENUM = 1 << EntryKind::Enum as u8;
+        const TYPEDEF = 1 << EntryKind::Typedef as u8;
+        const BASE = 1 << EntryKind::Base as u8;
+        const ENUMERATOR = 1 << EntryKind::Enumerator as u8;
+        const FUNCTION = 1 << EntryKind::Function as u8;
+        const VARIABLE = 1 << EntryKind::Variable as u8;
+    }
+}
+
+impl From<TypeKinds> for EntryKinds {
+    fn from(kinds: TypeKinds) -> EntryKinds {
+        let mut result = EntryKinds::empty();
+        result.set(EntryKinds::STRUCT, kinds.contains(TypeKinds::STRUCT));
+        result.set(EntryKinds::UNION, kinds.contains(TypeKinds::UNION));
+        result.set(EntryKinds::CLASS, kinds.contains(TypeKinds::CLASS));
+        result.set(EntryKinds::ENUM, kinds.contains(TypeKinds::ENUM));
+        result.set(EntryKinds::TYPEDEF, kinds.contains(TypeKinds::TYPEDEF));
+        let base = TypeKinds::INT | TypeKinds::BOOL | TypeKinds::FLOAT;
+        result.set(EntryKinds::BASE, kinds.intersects(base));
+        result
+    }
+}
+
+impl From<ObjectKinds> for EntryKinds {
+    fn from(kinds: ObjectKinds) -> EntryKinds {
+        let mut result = EntryKinds::empty();
+        result.set(
+            EntryKinds::ENUMERATOR,
+            kinds.contains(ObjectKinds::CONSTANT),
+        );
+        result.set(EntryKinds::FUNCTION, kinds.contains(ObjectKinds::FUNCTION));
+        result.set(EntryKinds::VARIABLE, kinds.contains(ObjectKinds::VARIABLE));
+        result
+    }
+}
+
+/// Where a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum NameSource {
+    /// `.debug_str`
+    Str,
+    /// `.debug_info` or `.debug_types`
+    Inline,
+    /// `.debug_line_str`
+    LineStr,
+    /// `.debug_str` of the supplementary file
+    Supplementary,
+}
+
+impl NameSource {
+    pub(super) const COUNT: usize = 4;
+    const ALL: [NameSource; NameSource::COUNT] = [
+        NameSource::Str,
+        NameSource::Inline,
+        NameSource::LineStr,
+        NameSource::Supplementary,
+    ];
+}
+
+/// A name, as the place where it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NameRef {
+    pub(super) source: NameSource,
+    pub(super) offset: u64,
+}
+
+/// Sections may have this many bytes: offsets are kept in 40 bits.
+pub(super) const GREATEST_OFFSET: u64 = (1 << 40) - 1;
+
+/// A collected entry: two 40-bit offsets, a kind and flags in 12 bytes. There are millions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawEntry {
+    name_low: u32,
+    die_low: u32,
+    /// Kind, flags, high byte of the name's offset, high byte of the entry's.
+    rest: u32,
+}
+
+impl RawEntry {
+    #[inline]
+    pub(super) fn new(name: u64, die: u64, kind: EntryKind, flags: EntryFlags) -> RawEntry {
+        let high = |offset: u64| (offset >> 32) as u32 & 0xff;
+        RawEntry {
+            name_low: name as u32,
+            die_low: die as u32,
+            rest: high(die)
+                | (high(name) << 8)
+                | (u32::from(flags.bits()) << 16)
+                | ((kind as u32) << 24),
+        }
+    }
+
+    fn name(self) -> u64 {
+        (u64::from((self.rest >> 8) & 0xff) << 32) | u64::from(self.name_low)
+    }
+
+    fn with_name(self, name: u64) -> RawEntry {
+        let high = (name >> 32) as u32 & 0xff;
+        let rest = (self.rest & !0xff00) | (high << 8);
+        RawEntry {
+            name_low: name as u32,
+            rest,
+            ..self
+        }
+    }
+
+    fn entry(self) -> Entry {
+        let die = (u64::from(self.rest & 0xff) << 32) | u64::from(self.die_low);
+        Entry(die | (u64::from(self.rest >> 16) << 40))
+    }
+}
+
+/// An entry of the index: its offset in 40 bits, its flags and its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry(u64);
+
+impl Entry {
+    pub(super) fn die(self) -> u64 {
+        self.0 & GREATEST_OFFSET
+    }
+
+    pub(super) fn flags(self) -> EntryFlags {
+        EntryFlags::from_bits_truncate((self.0 >> 40) as u8)
+    }
+
+    pub(super) fn kind(self) -> Option<EntryKind> {
+        EntryKind::from_number((self.0 >> 48) as u8)
+    }
+
+    fn is_in(self, kinds: EntryKinds) -> bool {
+        kinds.bits() & 1u16.checked_shl((self.0 >> 48) as u32).unwrap_or(0) != 0
+    }
+}
+
+/// A namespace or type that holds names: the offsets from its own entry to the end of its children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// The number of the scope around this one; [`Scope::NONE`] if there is none.
+    parent: u32,
+}
+
+impl Scope {
+    const NONE: u32 = u32::MAX;
+
+    /// A scope that starts at `start`, and whose end is not known yet.
+    pub(super) fn starting_at(start: u64) -> Scope {
+        Scope {
+            start,
+            end: start,
+            parent: Scope::NONE,
+        }
+    }
+}
+
+/// All entries with one name.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    hash: u32,
+    /// The number of entries.
+    count: u32,
+    /// The first one in [`Index::entries`].
+    first: u64,
+    /// The name's offset, and its source from bit 40 on.
+    name: u64,
+}
+
+impl Group {
+    fn name(&self) -> NameRef {
+        let source = NameSource::ALL[(self.name >> 40) as usize % NameSource::COUNT];
+        NameRef {
+            source,
+            offset: self.name & GREATEST_OFFSET,
+        }
+    }
+}
+
+/// Names of one file and where their entries are.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// Sorted by hash.
+    groups: Vec<Group>,
+    entries: Vec<Entry>,
+    /// Sorted by start.
+    scopes: Vec<Scope>,
+}
+
+/// Resolves names. What is damaged has an empty name, which nothing looks for.
+pub(super) trait Strings: Sync {
+    fn string(&self, name: NameRef) -> &[u8];
+}
+
+/// What one run of the scan goes over: not so little that the runs cost more than the work, not
+/// so much that one thread waits for the other, or that much of the file is mapped at a time.
+const RUN_LENGTH: u64 = 2 << 20;
+
+/// Scans units in parallel. `done` is told the entries that a run has finished with.
+pub(super) fn scan(
+    sections: ScanSections<'_>,
+    units: &[UnitHeader],
+    done: impl Fn(&[u8]) + Sync,
+) -> Result<Vec<Collected>, Defect> {
+    let mut runs: Vec<&[UnitHeader]> = Vec::new();
+    let mut rest = units;
+    while let Some(first) = rest.first() {
+        let limit = first.offset.saturating_add(RUN_LENGTH);
+        let length = rest.iter().take_while(|unit| unit.offset < limit).count();
+        let (run, others) = rest.split_at(length.max(1));
+        runs.push(run);
+        rest = others;
+    }
+    let mut collected: Vec<Collected> = runs
+        .par_iter()
+        .map(|run| {
+            let mut scanner = Scanner::new(sections);
+            for unit in *run {
+                scanner.scan(unit)?;
+            }
+            if let (Some(first), Some(last)) = (run.first(), run.last())
+                && let Some(bytes) = sections
+                    .entries
+                    .get(first.offset as usize..last.end as usize)
+            {
+                done(bytes);
+            }
+            Ok(scanner.collected)
+        })
+        .collect::<Result<_, Defect>>()?;
+    let deferred = resolve_deferred(sections, units, &mut collected)?;
+    collected.push(deferred);
+    Ok(collected)
+}
+
+/// Finds the names that entries have in other units.
+fn resolve_deferred(
+    sections: ScanSections<'_>,
+    units: &[UnitHeader],
+    collected: &mut [Collected],
+) -> Result<Collected, Defect> {
+    let mut deferred: Vec<_> = collected
+        .iter_mut()
+        .flat_map(|run| std::mem::take(&mut run.deferred))
+        .collect();
+    // In this order, each unit's abbreviations are compiled once.
+    deferred.sort_by_key(|deferred| deferred.target);
+    let mut scanner = Scanner::new(sections);
+    let mut resolved = Collected::default();
+    for item in deferred {
+        let mut target = item.target;
+        for _ in 0..8 {
+            let number = units.partition_point(|unit| unit.offset <= target);
+            let Some(unit) = number.checked_sub(1).and_then(|number| units.get(number)) else {
+                break;
+            };
+            match scanner.name_of(unit, target)? {
+                Some(Named::Name(name)) => {
+                    resolved.entries[name.source as usize].push(item.entry.with_name(name.offset));
+                    break;
+                }
+                Some(Named::Elsewhere(next)) if next != target => target = next,
+                _ => break,
+            }
+        }
+    }
+    Ok(resolved)
+}
+
+impl Index {
+    /// Sorts what was collected.
+    pub(super) fn build(mut collected: Vec<Collected>, strings: &impl Strings) -> Index {
+        let mut index = Index::default();
+        for run in &mut collected {
+            index.scopes.append(&mut run.scopes);
+        }
+        link_scopes(&mut index.scopes);
+        for source in NameSource::ALL {
+            let runs: Vec<Vec<RawEntry>> = collected
+                .iter_mut()
+                .map(|run| std::mem::take(&mut run.entries[source as usize]))
+                .collect();
+            index.add_source(source, runs, strings);
+        }
+        let mut scratch = Vec::new();
+        radix_sort(&mut index.groups, &mut scratch, |group| {
+            u64::from(group.hash)
+        });
+        index
+    }
+
+    fn add_source(
+        &mut self,
+        source: NameSource,
+        mut runs: Vec<Vec<RawEntry>>,
+        strings: &impl Strings,
+    ) {
+        if source == NameSource::Inline {
+            merge_inline(&mut runs, strings);
+        }
+        let mut sorted = Vec::with_capacity(runs.iter().map(Vec::len).sum());
+        for run in runs {
+            sorted.extend_from_slice(&run);
+        }
+        radix_sort(&mut sorted, &mut Vec::new(), |entry| entry.name());
+        self.entries.reserve(sorted.len());
+        for group in sorted.chunk_by(|a, b| a.name_low == b.name_low && a.name() == b.name()) {
+            self.add_group(source, group, strings);
+        }
+    }
+
+    fn add_group(&mut self, source: NameSource, group: &[RawEntry], strings: &impl Strings) {
+        let Some(offset) = group.first().map(|entry| entry.name()) else {
+            return;
+        };
+        let first = self.entries.len();
+        // Of a type that is defined, declarations are not kept.
+        let mut defined = 0u16;
+        for raw in group {
+            let entry = raw.entry();
+            if !entry.flags().contains(EntryFlags::DECLARATION) {
+                defined |= 1 << ((entry.0 >> 48) & 15);
+            }
+        }
+        self.entries
+            .extend(group.iter().map(|raw| raw.entry()).filter(|entry| {
+                let kind = (entry.0 >> 48) & 15;
+                let is_superfluous = entry.flags().contains(EntryFlags::DECLARATION)
+                    && !entry.flags().contains(EntryFlags::NESTED)
+                    && entry.kind().is_some_and(EntryKind::is_type)
+                    && defined & (1 << kind) != 0;
+                !is_superfluous
+            }));
+        let hash = hash_name(strings.string(NameRef { source, offset }));
+        self.groups.push(Group {
+            hash,
+            count: (self.entries.len() - first) as u32,
+            first: first as u64,
+            name: offset | ((source as u64) << 40),
+        });
+    }
+
+    /// The entries of `kinds` called `name`, which has no scopes, in the order of the file.
+    pub(super) fn find<'a>(
+        &'a self,
+        strings: &'a impl Strings,
+        kinds: EntryKinds,
+        name: &'a str,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let hash = hash_name(name.as_bytes());
+        let start = self.groups.partition_point(|group| group.hash < hash);
+        self.groups
+            .get(start..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |group| group.hash == hash)
+            .filter(|group| strings.string(group.name()) == name.as_bytes())
+            .flat_map(|group| self.entries_of(group))
+            .copied()
+            .filter(move |entry| entry.is_in(kinds))
+    }
+
+    /// All names of entries of `kinds`, with one of these entries.
+    pub(super) fn names(&self, kinds: EntryKinds) -> impl Iterator<Item = (NameRef, Entry)> + '_ {
+        self.groups.iter().flat_map(move |group| {
+            let name = group.name();
+            let wanted = self
+                .entries_of(group)
+                .iter()
+                .filter(move |entry| entry.is_in(kinds));
+            let mut seen_global = false;
+            wanted
+                .filter(move |entry| {
+                    let is_nested = entry
+                        .flags()
+                        .intersects(EntryFlags::NESTED | EntryFlags::NAMED_ELSEWHERE);
+                    is_nested || !std::mem::replace(&mut seen_global, true)
+                })
+                .map(move |entry| (name, *entry))
+        })
+    }
+
+    fn entries_of(&self, group: &Group) -> &[Entry] {
+        let first = group.first as usize;
+        self.entries
+            .get(first..first.saturating_add(group.count as usize))
+            .unwrap_or_default()
+    }
+
+    /// The number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The offsets of the namespaces and types around the entry at `die`, innermost first.
+    pub(super) fn scopes_of(&self, die: u64) -> impl Iterator<Item = u64> + '_ {
+        let last = self
+            .scopes
+            .partition_point(|scope| scope.start < die)
+            .checked_sub(1);
+        let mut next = last.and_then(|number| self.scopes.get(number));
+        std::iter::from_fn(move || {
+            // The scopes around the last one that starts before the entry include all that are
+            // around the entry, and the parent of a scope has a lower number.
+            while let Some(scope) = next {
+                next = self.scopes.get(scope.parent as usize);
+                if die < scope.end {
+                    return Some(scope.start);
+                }
+            }
+            None
+        })
+    }
+}
+
+/// Sorts scopes, and links each to the one around it.
+fn link_scopes(scopes: &mut Vec<Scope>) {
+    scopes.truncate(Scope::NONE as usize);
+    scopes.sort_unstable_by_key(|scope| scope.start);
+    let mut open: Vec<(u32, u64)> = Vec::new();
+    for (number, scope) in (0u32..).zip(scopes) {
+        while open.last().is_some_and(|&(_, end)| end <= scope.start) {
+            open.pop();
+        }
+        scope.parent = open.last().map_or(Scope::NONE, |&(parent, _)| parent);
+        open.push((number, scope.end));
+    }
+}
+
+/// Gives equal names the same offset: those in entries are not merged by linkers.
+fn merge_inline(runs: &mut [Vec<RawEntry>], strings: &impl Strings) {
+    let mut first_offsets: std::collections::HashMap<&[u8], u64, foldhash::fast::FixedState> =
+        std::collections::HashMap::default();
+    for entry in runs.iter_mut().flatten() {
+        let offset = entry.name();
+        let name = strings.string(NameRef {
+            source: NameSource::Inline,
+            offset,
+        });
+        *entry = entry.with_name(*first_offsets.entry(name).or_insert(offset));
+    }
+}
+
+/// FNV-1a, folded: the hash is kept on disk, so it must never change.
+fn hash_name(name: &[u8]) -> u32 {
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// Sorts by a number, keeping the order of equal ones.
+fn radix_sort<T: Copy>(items: &mut Vec<T>, scratch: &mut Vec<T>, key: impl Fn(&T) -> u64) {
+    const BITS: u32 = 11;
+    const BUCKETS: usize = 1 << BITS;
+    let Some(&first) = items.first() else { return };
+    let varying = items
+        .iter()
+        .fold(0, |bits, item| bits | (key(item) ^ key(&first)));
+    scratch.clear();
+    scratch.resize(items.len(), first);
+    let mut shift = 0;
+    while shift < u64::BITS && varying >> shift != 0 {
+        let digit = |item: &T| (key(item) >> shift) as usize % BUCKETS;
+        if !((varying >> shift) as usize).is_multiple_of(BUCKETS) {
+            let mut next = [0usize; BUCKETS];
+            for item in items.iter() {
+                next[digit(item)] += 1;
+            }
+            let mut total = 0;
+            for count in &mut next {
+                total += std::mem::replace(count, total);
+            }
+            for item in items.iter() {
+                let place = &mut next[digit(item)];
+                scratch[*place] = *item;
+                *place += 1;
+            }
+            std::mem::swap(items, scratch);
+        }
+        shift += BITS;
+    }
+}

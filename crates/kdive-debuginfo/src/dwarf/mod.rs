@@ -1,0 +1,19 @@
+//! DWARF: the index of names, and types, objects and source lines read from entries when asked.
+//!
+//! The indexing pass ([`scan`], with [`abbreviations`] and [`encoding`]) has a parser of its own,
+//! as it looks at millions of entries; everything else reads single entries through gimli.
+
+mod abbreviations;
+mod encoding;
+mod entry;
+mod file;
+mod index;
+mod lines;
+mod objects;
+mod scan;
+mod scopes;
+mod source;
+mod types;
+
+pub use file::DwarfFile;
+pub use source::DwarfSource;
