@@ -2,3 +2,13 @@
 //!
 //! Here the bytes of a target and the descriptions of debug information become values that
 //! can be followed, computed with and printed. Nothing here knows Python or kernel policy.
+
+mod error;
+pub mod object;
+pub mod program;
+pub mod types;
+
+pub use error::{Error, Result};
+pub use object::{Object, Place};
+pub use program::Program;
+pub use types::{Type, TypeKind};

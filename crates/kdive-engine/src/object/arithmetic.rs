@@ -1,0 +1,504 @@
+//! C's operators: promotions, common types, arithmetic, comparison.
+
+use std::cmp::Ordering;
+
+use super::convert::decayed_type;
+use super::{Encoding, Layout, Number, Object, Place, Value};
+use crate::types::{PrimitiveType, Type, TypeKind};
+use crate::{Error, Result};
+
+/// A binary operator that gives a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are the operators' names")]
+pub enum BinaryOperator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    ShiftLeft,
+    ShiftRight,
+    And,
+    Or,
+    Xor,
+}
+
+impl BinaryOperator {
+    /// The operator as it is written in C.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::ShiftLeft => "<<",
+            Self::ShiftRight => ">>",
+            Self::And => "&",
+            Self::Or => "|",
+            Self::Xor => "^",
+        }
+    }
+
+    fn takes_floats(self) -> bool {
+        matches!(
+            self,
+            Self::Add | Self::Subtract | Self::Multiply | Self::Divide
+        )
+    }
+}
+
+/// A unary operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are the operators' names")]
+pub enum UnaryOperator {
+    Plus,
+    Minus,
+    Not,
+}
+
+impl UnaryOperator {
+    /// The operator as it is written in C.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+            Self::Not => "~",
+        }
+    }
+}
+
+/// The outcome of comparing two objects; none if one of them is not a number.
+pub type Comparison = Option<Ordering>;
+
+/// A type as C's conversions see it.
+struct Operand {
+    /// Without qualifiers; an alias is kept, so that results keep the name.
+    ty: Type,
+    real: Type,
+    bit_field_size: Option<u64>,
+}
+
+impl Operand {
+    fn of(object: &Object) -> Result<Operand> {
+        let real = decayed_type(object)?.unqualified();
+        let ty = match object.ty.unaliased_kind()? {
+            TypeKind::Array | TypeKind::Function => real.clone(),
+            _ => object.ty.unqualified(),
+        };
+        Ok(Operand {
+            ty,
+            real,
+            bit_field_size: object.bit_field_size,
+        })
+    }
+
+    fn plain(ty: Type) -> Result<Operand> {
+        Ok(Operand {
+            real: ty.unaliased()?,
+            ty,
+            bit_field_size: None,
+        })
+    }
+
+    fn is_pointer(&self) -> bool {
+        self.real.kind() == TypeKind::Pointer
+    }
+
+    fn is_integer(&self) -> bool {
+        match self.real.kind() {
+            TypeKind::Int | TypeKind::Bool => true,
+            TypeKind::Enum => self.real.is_complete().unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    fn is_arithmetic(&self) -> bool {
+        self.is_integer() || self.real.kind() == TypeKind::Float
+    }
+
+    fn is_signed(&self) -> bool {
+        self.real.is_signed() == Some(true)
+    }
+
+    /// The number of bits that an integer has.
+    fn width(&self) -> Result<u64> {
+        match self.bit_field_size {
+            Some(size) => Ok(size),
+            None => Ok(self.real.size()?.saturating_mul(8)),
+        }
+    }
+
+    /// Orders integers by C's conversion rank: wider ones first of all, then bit fields, then
+    /// integers that the implementation adds, then the standard ones.
+    fn rank(&self) -> Result<(u64, u8, u8)> {
+        let class = match (self.bit_field_size, self.real.primitive()) {
+            (Some(_), _) => 0,
+            (None, None) => 1,
+            (None, Some(_)) => 2,
+        };
+        let rank = self
+            .real
+            .primitive()
+            .and_then(PrimitiveType::rank)
+            .unwrap_or(0);
+        Ok((self.width()?, class, rank))
+    }
+
+    /// C's integer promotion, with GCC's rule for wide bit fields.
+    fn promote(self, object: &Object) -> Result<Operand> {
+        let program = &object.program;
+        if self.real.kind() == TypeKind::Float {
+            return Ok(self);
+        }
+        let int = Operand::plain(program.primitive_type(PrimitiveType::Int)?)?;
+        let promoted = match self.real.kind() {
+            TypeKind::Bool => return Ok(int),
+            TypeKind::Enum => {
+                let integer = self.real.target()?.unwrap_or_else(|| int.ty.clone());
+                Operand {
+                    real: integer.unaliased()?,
+                    ty: integer.unqualified(),
+                    bit_field_size: self.bit_field_size,
+                }
+            }
+            _ => self,
+        };
+        if promoted.rank()? >= int.rank()?
+            && promoted.width()? >= int.width()?
+            && !(promoted.bit_field_size.is_some() && promoted.width()? == int.width()?)
+        {
+            return Ok(promoted);
+        }
+        let fits = promoted.width()? < int.width()?
+            || promoted.width()? == int.width()? && promoted.is_signed();
+        if fits {
+            Ok(int)
+        } else if promoted.width()? > int.width()? {
+            Ok(promoted)
+        } else {
+            Operand::plain(program.primitive_type(PrimitiveType::UnsignedInt)?)
+        }
+    }
+}
+
+/// The type in which two numbers are computed: C's usual arithmetic conversions.
+fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<Operand> {
+    let is_float = |operand: &Operand| operand.real.kind() == TypeKind::Float;
+    match (is_float(&l), is_float(&r)) {
+        (true, true) => {
+            let rank = |operand: &Operand| (operand.real.declared_size(), operand.real.primitive());
+            return Ok(if rank(&l) > rank(&r) { l } else { r });
+        }
+        (true, false) => return Ok(l),
+        (false, true) => return Ok(r),
+        (false, false) => {}
+    }
+    let (l, r) = (l.promote(left)?, r.promote(right)?);
+    let (l_rank, r_rank) = (l.rank()?, r.rank()?);
+    if l.is_signed() == r.is_signed() {
+        return Ok(if l_rank > r_rank { l } else { r });
+    }
+    let ((signed, signed_rank), (unsigned, unsigned_rank)) = if l.is_signed() {
+        ((l, l_rank), (r, r_rank))
+    } else {
+        ((r, r_rank), (l, l_rank))
+    };
+    if unsigned_rank >= signed_rank {
+        return Ok(unsigned);
+    }
+    if signed.width()? > unsigned.width()? {
+        return Ok(signed);
+    }
+    // The signed type has the higher rank and can't hold every unsigned value.
+    match signed.real.primitive() {
+        Some(PrimitiveType::Long) => {
+            Operand::plain(left.program.primitive_type(PrimitiveType::UnsignedLong)?)
+        }
+        Some(PrimitiveType::LongLong) => Operand::plain(
+            left.program
+                .primitive_type(PrimitiveType::UnsignedLongLong)?,
+        ),
+        Some(PrimitiveType::Int) => {
+            Operand::plain(left.program.primitive_type(PrimitiveType::UnsignedInt)?)
+        }
+        _ => Ok(unsigned),
+    }
+}
+
+/// A value of the common type, as bits or as a floating-point number.
+fn converted(object: &Object, to: &Operand) -> Result<Number> {
+    let number = object.number()?;
+    if to.real.kind() == TypeKind::Float {
+        let value = number.to_f64();
+        let is_single = to.real.declared_size() == Some(4);
+        return Ok(Number::Float(if is_single {
+            f64::from(value as f32)
+        } else {
+            value
+        }));
+    }
+    let layout = Layout::of(&to.real, to.bit_field_size)?;
+    if layout.encoding == Encoding::Bytes {
+        return Err(Error::Unsupported(
+            "operations on integers of more than 128 bits are not supported".to_owned(),
+        ));
+    }
+    let value = number
+        .to_value(&layout)
+        .unwrap_or(Value::Integer(number.to_bits()));
+    Ok(Number::of_value(&value, &layout).unwrap_or(number))
+}
+
+impl Object {
+    /// Computes `self operator other` as C does; integers wrap, and shifts by at least the width
+    /// shift everything out.
+    pub fn binary(&self, operator: BinaryOperator, other: &Object) -> Result<Object> {
+        let (l, r) = (Operand::of(self)?, Operand::of(other)?);
+        let invalid = || -> Error {
+            match (self.ty.type_name(), other.ty.type_name()) {
+                (Ok(left), Ok(right)) => Error::Type(format!(
+                    "invalid operands to binary {} ('{left}' and '{right}')",
+                    operator.symbol()
+                )),
+                (Err(error), _) | (_, Err(error)) => error,
+            }
+        };
+        match operator {
+            BinaryOperator::Add if l.is_pointer() && r.is_integer() => {
+                return self.move_pointer(&l, other, false);
+            }
+            BinaryOperator::Add if l.is_integer() && r.is_pointer() => {
+                return other.move_pointer(&r, self, false);
+            }
+            BinaryOperator::Subtract if l.is_pointer() && r.is_integer() => {
+                return self.move_pointer(&l, other, true);
+            }
+            BinaryOperator::Subtract if l.is_pointer() && r.is_pointer() => {
+                return self.pointer_difference(&l, other, &r)?.ok_or_else(invalid);
+            }
+            BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => {
+                if !(l.is_integer() && r.is_integer()) {
+                    return Err(invalid());
+                }
+                return self.shift(operator, l, other);
+            }
+            _ => {}
+        }
+        if !(l.is_arithmetic() && r.is_arithmetic()) {
+            return Err(invalid());
+        }
+        let is_float = l.real.kind() == TypeKind::Float || r.real.kind() == TypeKind::Float;
+        if is_float && !operator.takes_floats() {
+            return Err(invalid());
+        }
+        let common = common_type(self, other, l, r)?;
+        let result = compute(
+            operator,
+            converted(self, &common)?,
+            converted(other, &common)?,
+        )?;
+        Object::from_number(&self.program, common.ty, result, common.bit_field_size)
+    }
+
+    fn shift(&self, operator: BinaryOperator, l: Operand, count: &Object) -> Result<Object> {
+        let promoted = l.promote(self)?;
+        let width = promoted.width()?;
+        let value = converted(self, &promoted)?;
+        let count = match count.number()? {
+            Number::Integer {
+                is_negative: true, ..
+            } => {
+                return Err(Error::Value("negative shift count".to_owned()));
+            }
+            number => u32::try_from(number.to_bits()).unwrap_or(u32::MAX),
+        };
+        let (Number::Integer { bits, is_negative }, true) = (value, width <= 128) else {
+            return Err(Error::Unsupported(
+                "operations on integers of more than 128 bits are not supported".to_owned(),
+            ));
+        };
+        let is_out = u64::from(count) >= width;
+        let result = match operator {
+            BinaryOperator::ShiftLeft if is_out => 0,
+            BinaryOperator::ShiftLeft => bits << count,
+            _ if promoted.is_signed() => (bits as i128 >> count.min(127)) as u128,
+            _ if is_out => 0,
+            _ => bits >> count,
+        };
+        let result = Number::Integer {
+            bits: result,
+            is_negative,
+        };
+        Object::from_number(&self.program, promoted.ty, result, promoted.bit_field_size)
+    }
+
+    /// The size of what a pointer points to; `void` and functions count as one byte, as in GNU C.
+    fn step(pointer: &Operand) -> Result<u64> {
+        match pointer.real.target()? {
+            Some(target) if target.unaliased_kind()? != TypeKind::Void => target.size(),
+            _ => Ok(1),
+        }
+    }
+
+    fn move_pointer(&self, l: &Operand, index: &Object, backwards: bool) -> Result<Object> {
+        let offset = (index.number()?.to_bits() as u64).wrapping_mul(Self::step(l)?);
+        let start = self.decayed_value()?;
+        let address = if backwards {
+            start.wrapping_sub(offset)
+        } else {
+            start.wrapping_add(offset)
+        };
+        Object::from_number(&self.program, l.ty.clone(), Number::from(address), None)
+    }
+
+    fn decayed_value(&self) -> Result<u64> {
+        match (self.ty.unaliased_kind()?, &self.place) {
+            (TypeKind::Array | TypeKind::Function, Place::Value(_)) => {
+                Err(Error::Value("cannot get address of value".to_owned()))
+            }
+            (TypeKind::Array | TypeKind::Function, Place::Reference { address, .. }) => {
+                Ok(*address)
+            }
+            _ => Ok(self.number()?.to_bits() as u64),
+        }
+    }
+
+    fn pointer_difference(
+        &self,
+        l: &Operand,
+        other: &Object,
+        r: &Operand,
+    ) -> Result<Option<Object>> {
+        let step = Self::step(l)?;
+        if step != Self::step(r)? || step == 0 {
+            return Ok(None);
+        }
+        let (Some(left), Some(right)) = (l.real.target()?, r.real.target()?) else {
+            return Ok(None);
+        };
+        if !super::convert::are_compatible(&left, &right, 0)? {
+            return Ok(None);
+        }
+        let difference = self.decayed_value()?.wrapping_sub(other.decayed_value()?) as i64;
+        let elements = i128::from(difference) / i128::from(step);
+        let ty = self.program.primitive_type(PrimitiveType::PtrdiffT)?;
+        Object::from_integer(&self.program, ty, elements).map(Some)
+    }
+
+    /// Computes `operator self`.
+    pub fn unary(&self, operator: UnaryOperator) -> Result<Object> {
+        let operand = Operand::of(self)?;
+        let is_valid = match operator {
+            UnaryOperator::Not => operand.is_integer(),
+            _ => operand.is_arithmetic(),
+        };
+        if !is_valid {
+            return Err(Error::Type(format!(
+                "invalid operand to unary {} ('{}')",
+                operator.symbol(),
+                self.ty.type_name()?
+            )));
+        }
+        let promoted = operand.promote(self)?;
+        let result = match (operator, converted(self, &promoted)?) {
+            (UnaryOperator::Plus, number) => number,
+            (UnaryOperator::Minus, Number::Float(value)) => Number::Float(-value),
+            (UnaryOperator::Minus, Number::Integer { bits, .. }) => Number::Integer {
+                bits: bits.wrapping_neg(),
+                is_negative: false,
+            },
+            (UnaryOperator::Not, number) => Number::Integer {
+                bits: !number.to_bits(),
+                is_negative: false,
+            },
+        };
+        Object::from_number(&self.program, promoted.ty, result, promoted.bit_field_size)
+    }
+
+    /// Compares as C does; none if one of the operands is not a number (NaN).
+    pub fn compare(&self, other: &Object) -> Result<Comparison> {
+        let (l, r) = (Operand::of(self)?, Operand::of(other)?);
+        if l.is_pointer() && r.is_pointer() {
+            return Ok(Some(self.decayed_value()?.cmp(&other.decayed_value()?)));
+        }
+        if !(l.is_arithmetic() && r.is_arithmetic()) {
+            return Err(Error::Type(format!(
+                "invalid operands to comparison ('{}' and '{}')",
+                self.ty.type_name()?,
+                other.ty.type_name()?
+            )));
+        }
+        let common = common_type(self, other, l, r)?;
+        Ok(
+            match (converted(self, &common)?, converted(other, &common)?) {
+                (
+                    Number::Integer {
+                        bits: left,
+                        is_negative: left_negative,
+                    },
+                    Number::Integer {
+                        bits: right,
+                        is_negative: right_negative,
+                    },
+                ) => Some(if left_negative || right_negative {
+                    (left as i128).cmp(&(right as i128))
+                } else {
+                    left.cmp(&right)
+                }),
+                (left, right) => left.to_f64().partial_cmp(&right.to_f64()),
+            },
+        )
+    }
+}
+
+/// Computes in the common type; the caller cuts the result to its width.
+fn compute(operator: BinaryOperator, left: Number, right: Number) -> Result<Number> {
+    if let (Number::Float(left), Number::Float(right)) = (left, right) {
+        return Ok(Number::Float(match operator {
+            BinaryOperator::Add => left + right,
+            BinaryOperator::Subtract => left - right,
+            BinaryOperator::Multiply => left * right,
+            _ if right == 0.0 => return Err(Error::DivisionByZero),
+            _ => left / right,
+        }));
+    }
+    let is_negative = |number| {
+        matches!(
+            number,
+            Number::Integer {
+                is_negative: true,
+                ..
+            }
+        )
+    };
+    let (negative, l, r) = (
+        is_negative(left) || is_negative(right),
+        left.to_bits(),
+        right.to_bits(),
+    );
+    let bits = match operator {
+        BinaryOperator::Add => l.wrapping_add(r),
+        BinaryOperator::Subtract => l.wrapping_sub(r),
+        BinaryOperator::Multiply => l.wrapping_mul(r),
+        BinaryOperator::And => l & r,
+        BinaryOperator::Or => l | r,
+        BinaryOperator::Xor => l ^ r,
+        BinaryOperator::Divide | BinaryOperator::Remainder if r == 0 => {
+            return Err(Error::DivisionByZero);
+        }
+        BinaryOperator::Divide if negative => (l as i128).wrapping_div(r as i128) as u128,
+        BinaryOperator::Divide => l / r,
+        BinaryOperator::Remainder if negative => (l as i128).wrapping_rem(r as i128) as u128,
+        BinaryOperator::Remainder => l % r,
+        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => {
+            return Err(Error::Type(
+                "shifts have operands of their own types".to_owned(),
+            ));
+        }
+    };
+    Ok(Number::Integer {
+        bits,
+        is_negative: false,
+    })
+}

@@ -1,0 +1,308 @@
+//! Plain values, as scripts write and read them.
+
+use std::sync::Arc;
+
+use super::{Encoding, Layout, Number, Object, Value, bits, implicit_convert};
+use crate::program::Program;
+use crate::types::{PrimitiveType, Type, TypeKind};
+use crate::{Error, Result};
+
+/// A plain value: what a script gives to make an object, or gets out of one.
+#[derive(Clone)]
+pub enum Literal {
+    /// A truth value.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// An integer of more than 128 bits: its bytes, the least significant first.
+    WideInteger {
+        /// The bytes, as two's complement if the integer is signed.
+        bytes: Vec<u8>,
+        /// Whether the integer's type has negative values.
+        is_signed: bool,
+    },
+    /// The elements of an array.
+    List(Vec<Literal>),
+    /// The members of a structure or union.
+    Map(Vec<(Arc<str>, Literal)>),
+    /// An object, to be converted as by an assignment.
+    Object(Object),
+}
+
+/// The largest number of elements and members that are taken out of the target at once.
+const MAX_ITEMS: u64 = 1 << 28;
+
+impl Object {
+    /// An object of C's type for a literal: `int`, or the next wider type that holds it;
+    /// `double` for a floating-point number.
+    pub fn from_literal_number(program: &Arc<Program>, number: Number) -> Result<Object> {
+        let ty = match number {
+            Number::Float(_) => program.primitive_type(PrimitiveType::Double)?,
+            Number::Integer { bits, is_negative } => {
+                let candidates: &[PrimitiveType] = &[
+                    PrimitiveType::Int,
+                    PrimitiveType::Long,
+                    PrimitiveType::LongLong,
+                    PrimitiveType::UnsignedLongLong,
+                ];
+                let mut found = None;
+                for primitive in candidates {
+                    let ty = program.primitive_type(*primitive)?;
+                    let layout = Layout::of(&ty, None)?;
+                    let used = if is_negative { !bits } else { bits };
+                    let room = layout.bits - u64::from(layout.encoding == Encoding::Signed);
+                    if used <= bits::low_bits(room as u32)
+                        && !(is_negative && layout.encoding == Encoding::Unsigned)
+                    {
+                        found = Some(ty);
+                        break;
+                    }
+                }
+                match found {
+                    Some(ty) => ty,
+                    None if is_negative || bits >> 127 == 0 => Type::int(
+                        "__int128",
+                        16,
+                        true,
+                        program.byte_order(),
+                        program.language(),
+                    ),
+                    None => Type::int(
+                        "unsigned __int128",
+                        16,
+                        false,
+                        program.byte_order(),
+                        program.language(),
+                    ),
+                }
+            }
+        };
+        Self::from_number(program, ty, number, None)
+    }
+
+    /// A value object of type `ty` made of plain values.
+    pub fn from_literal(
+        program: &Arc<Program>,
+        ty: Type,
+        literal: &Literal,
+        bit_field_size: Option<u64>,
+    ) -> Result<Object> {
+        match literal {
+            Literal::Bool(value) => Self::from_number(
+                program,
+                ty,
+                Number::from(i128::from(*value)),
+                bit_field_size,
+            ),
+            Literal::Number(number) => match ty.unaliased_kind()? {
+                TypeKind::Struct | TypeKind::Union | TypeKind::Class => Err(Error::Type(format!(
+                    "'{}' value must be dictionary or mapping",
+                    ty.type_name()?
+                ))),
+                TypeKind::Array => Err(Error::Type(format!(
+                    "'{}' value must be iterable",
+                    ty.type_name()?
+                ))),
+                _ => Self::from_number(program, ty, *number, bit_field_size),
+            },
+            Literal::WideInteger { bytes, .. } => {
+                let mut low = [0; 16];
+                for (to, from) in low.iter_mut().zip(bytes) {
+                    *to = *from;
+                }
+                let number = Number::Integer {
+                    bits: u128::from_le_bytes(low),
+                    is_negative: false,
+                };
+                Self::from_number(program, ty, number, bit_field_size)
+            }
+            Literal::Object(object) => {
+                let layout = Layout::of(&ty, bit_field_size)?;
+                match layout.encoding {
+                    Encoding::Bytes | Encoding::None => {
+                        implicit_convert(&ty, object, bit_field_size)
+                    }
+                    _ => Self::from_number(program, ty, object.number()?, bit_field_size),
+                }
+            }
+            Literal::List(_) | Literal::Map(_) => {
+                let layout = Layout::of(&ty, bit_field_size)?;
+                if layout.encoding == Encoding::None {
+                    return Err(Error::Type(format!(
+                        "cannot create value with {}",
+                        ty.kind_article()
+                    )));
+                }
+                if layout.encoding != Encoding::Bytes {
+                    return Err(Error::Type(format!(
+                        "'{}' value must be number",
+                        ty.type_name()?
+                    )));
+                }
+                let size = usize::try_from(layout.bits / 8)
+                    .ok()
+                    .filter(|size| *size as u64 <= super::MAX_VALUE_SIZE)
+                    .ok_or_else(|| Error::Overflow("the value is too large".to_owned()))?;
+                let mut buffer = vec![0; size];
+                fill(program, &ty, literal, &mut buffer, 0)?;
+                Ok(Self::with_value(
+                    program,
+                    ty,
+                    None,
+                    Value::Bytes(buffer.into()),
+                ))
+            }
+        }
+    }
+
+    /// The value in plain form: numbers, lists and maps.
+    pub fn value(&self) -> Result<Literal> {
+        let mut budget = MAX_ITEMS;
+        plain(self, &mut budget)
+    }
+}
+
+/// Writes plain values of type `ty` into the buffer of the object that holds them.
+fn fill(
+    program: &Arc<Program>,
+    ty: &Type,
+    literal: &Literal,
+    buffer: &mut [u8],
+    bit_offset: u64,
+) -> Result<()> {
+    let real = ty.unaliased()?;
+    match (real.kind(), literal) {
+        (TypeKind::Array, Literal::List(items)) => {
+            let element = real.target()?.unwrap_or_else(|| program.void_type());
+            let size = element.size()?.saturating_mul(8);
+            if items.len() as u64 > real.length().unwrap_or(0) {
+                return Err(Error::Value("too many items in array value".to_owned()));
+            }
+            for (index, item) in items.iter().enumerate() {
+                fill(
+                    program,
+                    &element,
+                    item,
+                    buffer,
+                    bit_offset + index as u64 * size,
+                )?;
+            }
+            Ok(())
+        }
+        (TypeKind::Struct | TypeKind::Union | TypeKind::Class, Literal::Map(items)) => {
+            for (name, item) in items {
+                let Some(member) = real.find_member(name)? else {
+                    return Err(Error::Lookup(format!(
+                        "'{}' has no member '{name}'",
+                        ty.type_name()?
+                    )));
+                };
+                let position = bit_offset + member.bit_offset;
+                match item {
+                    Literal::List(_) | Literal::Map(_) => {
+                        fill(program, &member.ty, item, buffer, position)?;
+                    }
+                    _ => {
+                        store(
+                            program,
+                            &member.ty,
+                            item,
+                            member.bit_field_size,
+                            buffer,
+                            position,
+                        )?;
+                    }
+                }
+            }
+            Ok(())
+        }
+        _ => store(program, ty, literal, None, buffer, bit_offset),
+    }
+}
+
+fn store(
+    program: &Arc<Program>,
+    ty: &Type,
+    literal: &Literal,
+    bit_field_size: Option<u64>,
+    buffer: &mut [u8],
+    bit_offset: u64,
+) -> Result<()> {
+    let object = Object::from_literal(program, ty.clone(), literal, bit_field_size)?;
+    let layout = object.layout()?;
+    bits::store(&layout, &object.load_as(&layout)?, buffer, bit_offset)
+}
+
+fn plain(object: &Object, budget: &mut u64) -> Result<Literal> {
+    *budget = budget.checked_sub(1).ok_or_else(|| {
+        Error::Overflow("the object has too many parts to be taken at once".into())
+    })?;
+    let real = object.ty().unaliased()?;
+    match real.kind() {
+        TypeKind::Struct | TypeKind::Union | TypeKind::Class if real.is_complete()? => {
+            let object = object.read()?;
+            let mut members = Vec::new();
+            plain_members(&object, &real, &mut members, budget)?;
+            Ok(Literal::Map(members))
+        }
+        TypeKind::Array if real.length().is_some() => {
+            let object = object.read()?;
+            (0..real.length().unwrap_or(0))
+                .map(|index| plain(&object.subscript(index as i64)?, budget))
+                .collect::<Result<_>>()
+                .map(Literal::List)
+        }
+        kind => {
+            let layout = object.layout()?;
+            let value = object.load_as(&layout)?;
+            match object.number_of(&value, &layout)? {
+                Some(number) if kind == TypeKind::Bool => Ok(Literal::Bool(!number.is_zero())),
+                Some(number) => Ok(Literal::Number(number)),
+                None => match value {
+                    Value::Bytes(bytes) => {
+                        let mut bytes = bytes.to_vec();
+                        if layout.byte_order == kdive_target::ByteOrder::Big {
+                            bytes.reverse();
+                        }
+                        Ok(Literal::WideInteger {
+                            bytes,
+                            is_signed: real.is_signed() == Some(true),
+                        })
+                    }
+                    _ => Err(Error::Type(format!(
+                        "cannot read object with {}",
+                        object.ty().kind_article()
+                    ))),
+                },
+            }
+        }
+    }
+}
+
+/// The members of a structure; those of anonymous ones and of base classes are its own.
+fn plain_members(
+    object: &Object,
+    real: &Type,
+    found: &mut Vec<(Arc<str>, Literal)>,
+    budget: &mut u64,
+) -> Result<()> {
+    for member in real.members()?.unwrap_or(&[]) {
+        let part = object.part(member.ty()?, member.bit_offset, member.bit_field_size()?)?;
+        match &member.name {
+            Some(name) if !member.is_base_class => {
+                found.push((name.clone(), plain(&part, budget)?));
+            }
+            _ => {
+                let nested = part.ty().unaliased()?;
+                *budget = budget.saturating_sub(1);
+                if *budget == 0 {
+                    return Err(Error::Overflow(
+                        "the object has too many members".to_owned(),
+                    ));
+                }
+                plain_members(&part, &nested, found, budget)?;
+            }
+        }
+    }
+    Ok(())
+}

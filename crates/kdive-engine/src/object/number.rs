@@ -1,0 +1,166 @@
+//! Numbers as C computes with them, apart from any object.
+
+use super::{Encoding, Layout, Object, Value, bits, wide_float};
+use crate::types::TypeKind;
+use crate::{Error, Result};
+
+/// A number that is not yet of a certain type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// An integer modulo 2^128.
+    Integer {
+        /// Its bits, as two's complement.
+        bits: u128,
+        /// Whether it is negative.
+        is_negative: bool,
+    },
+    /// A floating-point number.
+    Float(f64),
+}
+
+impl From<i128> for Number {
+    fn from(value: i128) -> Self {
+        Self::Integer {
+            bits: value as u128,
+            is_negative: value < 0,
+        }
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
+        Self::Integer {
+            bits: u128::from(value),
+            is_negative: false,
+        }
+    }
+}
+
+impl Number {
+    /// The number as a floating-point number, rounded to the nearest.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Self::Float(value) => value,
+            Self::Integer {
+                bits,
+                is_negative: true,
+            } => bits as i128 as f64,
+            Self::Integer {
+                bits,
+                is_negative: false,
+            } => bits as f64,
+        }
+    }
+
+    /// The number as an integer, a fraction cut off; what does not fit wraps.
+    pub fn to_bits(self) -> u128 {
+        match self {
+            Self::Integer { bits, .. } => bits,
+            Self::Float(value) if value < 0.0 => value as i128 as u128,
+            Self::Float(value) => value as u128,
+        }
+    }
+
+    /// Whether it is zero.
+    pub fn is_zero(self) -> bool {
+        match self {
+            Self::Integer { bits, .. } => bits == 0,
+            Self::Float(value) => value == 0.0,
+        }
+    }
+
+    /// The value of a type with this layout that the number converts to.
+    pub(crate) fn to_value(self, layout: &Layout) -> Option<Value> {
+        match layout.encoding {
+            Encoding::Signed | Encoding::Unsigned => Some(Value::Integer(
+                self.to_bits() & bits::low_bits(layout.bits as u32),
+            )),
+            Encoding::Bool => Some(Value::Integer(u128::from(!self.is_zero()))),
+            Encoding::Float if layout.bits == 32 => {
+                Some(Value::Float(f64::from(self.to_f64() as f32)))
+            }
+            Encoding::Float => Some(Value::Float(self.to_f64())),
+            Encoding::Bytes | Encoding::None => None,
+        }
+    }
+
+    /// The number that a value with this layout is; none if it is no number.
+    pub(crate) fn of_value(value: &Value, layout: &Layout) -> Option<Number> {
+        match (value, layout.encoding) {
+            (Value::Float(value), _) => Some(Self::Float(*value)),
+            (Value::Integer(bits), Encoding::Signed) => {
+                let unused = 128 - layout.bits.clamp(1, 128) as u32;
+                let value = (bits << unused) as i128 >> unused;
+                Some(Self::from(value))
+            }
+            (Value::Integer(bits), _) => Some(Self::Integer {
+                bits: *bits,
+                is_negative: false,
+            }),
+            (Value::Bytes(_), _) => None,
+        }
+    }
+}
+
+impl Object {
+    /// The value of a number, truth value, enumerator or pointer.
+    pub fn number(&self) -> Result<Number> {
+        let layout = self.layout()?;
+        let value = self.load_as(&layout)?;
+        self.number_of(&value, &layout)?
+            .ok_or_else(|| Error::Type(format!("'{}' is not a number", self.type_name_or_kind())))
+    }
+
+    /// The number that a value of this object's type is; none if it is no number.
+    pub(crate) fn number_of(&self, value: &Value, layout: &Layout) -> Result<Option<Number>> {
+        match value {
+            Value::Bytes(bytes) if self.ty.unaliased_kind()? == TypeKind::Float => {
+                let architecture = self.program.architecture();
+                wide_float::to_f64(bytes, layout.byte_order, architecture)
+                    .map(|number| Some(Number::Float(number)))
+            }
+            _ => Ok(Number::of_value(value, layout)),
+        }
+    }
+
+    /// A number of a type, converted as C's assignment does.
+    pub fn from_number(
+        program: &std::sync::Arc<crate::Program>,
+        ty: crate::Type,
+        number: Number,
+        bit_field_size: Option<u64>,
+    ) -> Result<Object> {
+        let layout = Layout::of(&ty, bit_field_size)?;
+        match number.to_value(&layout) {
+            Some(value) => Ok(Self::with_value(program, ty, bit_field_size, value)),
+            None if layout.encoding == Encoding::None => Err(Error::Type(format!(
+                "cannot create value with {}",
+                ty.kind_article()
+            ))),
+            None if ty.unaliased_kind()? == TypeKind::Float => {
+                let bytes = wide_float::from_f64(
+                    number.to_f64(),
+                    (layout.bits / 8) as usize,
+                    layout.byte_order,
+                    program.architecture(),
+                )?;
+                Ok(Self::with_value(
+                    program,
+                    ty,
+                    None,
+                    Value::Bytes(bytes.into()),
+                ))
+            }
+            None => Err(Error::Type(format!(
+                "'{}' value must be a dictionary or a list",
+                ty.type_name()?
+            ))),
+        }
+    }
+
+    pub(crate) fn type_name_or_kind(&self) -> String {
+        self.ty
+            .type_name()
+            .unwrap_or_else(|_| self.ty.kind_article())
+    }
+}

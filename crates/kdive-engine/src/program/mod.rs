@@ -1,0 +1,244 @@
+//! Programs: a target, what is known of its types and symbols, and who is asked for more.
+//!
+//! A [`Program`] is shared by all its objects and by any number of threads. Finders answer
+//! questions by name; what the built-in ones find is kept until finders or debug information
+//! change.
+
+mod cache;
+mod debug_info;
+mod finders;
+mod kernel;
+mod lookup;
+mod primitives;
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+
+pub use finders::{FinderRegistry, ObjectFinder, SymbolFinder, SymbolQuery, TypeFinder};
+pub use kdive_debuginfo::description::ObjectKinds;
+pub use kdive_debuginfo::symbols::{Symbol, SymbolBinding, SymbolKind};
+use kdive_target::{
+    AddressSpace, Architecture, ByteOrder, Memory, MemoryReader, Platform, Target, TargetKind,
+};
+
+use crate::types::{Language, Type};
+use crate::{Error, Result};
+use cache::Cache;
+use debug_info::DebugInfo;
+use primitives::Primitives;
+
+/// A program: a kernel or process, running or dumped, or one made of parts by hand.
+pub struct Program {
+    platform: OnceLock<Platform>,
+    target: OnceLock<Target>,
+    memory: OnceLock<Arc<Memory>>,
+    language: RwLock<Language>,
+    types: FinderRegistry<dyn TypeFinder>,
+    objects: FinderRegistry<dyn ObjectFinder>,
+    symbols: FinderRegistry<dyn SymbolFinder>,
+    debug_info: DebugInfo,
+    primitives: Primitives,
+    cache: Cache,
+    myself: Weak<Program>,
+}
+
+impl Program {
+    /// A program without target or debug information. Its platform may be left to the target.
+    pub fn new(platform: Option<Platform>) -> Arc<Program> {
+        let program = Arc::new_cyclic(|myself| Program {
+            platform: platform.map(OnceLock::from).unwrap_or_default(),
+            target: OnceLock::new(),
+            memory: OnceLock::new(),
+            language: RwLock::new(Language::C),
+            types: FinderRegistry::default(),
+            objects: FinderRegistry::default(),
+            symbols: FinderRegistry::default(),
+            debug_info: DebugInfo::default(),
+            primitives: Primitives::default(),
+            cache: Cache::default(),
+            myself: myself.clone(),
+        });
+        debug_info::register_finders(&program);
+        program
+    }
+
+    /// A handle that keeps the program alive.
+    pub(crate) fn shared(&self) -> Result<Arc<Program>> {
+        self.myself
+            .upgrade()
+            .ok_or_else(|| Error::Value("the program is gone".to_owned()))
+    }
+
+    /// Gives the program its target. It must not have one, nor memory segments, yet.
+    pub fn set_target(&self, target: Target) -> Result<()> {
+        let initialized = || Error::Value("program memory was already initialized".to_owned());
+        if self.memory.set(target.memory.clone()).is_err() {
+            return Err(initialized());
+        }
+        // A platform that was given goes before the one that was found.
+        let _ = self.platform.set(target.platform);
+        self.target.set(target).map_err(|_| initialized())?;
+        self.forget();
+        if self.is_kernel() {
+            kernel::register_finder(&self.shared()?)?;
+        }
+        Ok(())
+    }
+
+    /// The target, if the program has one.
+    pub fn target(&self) -> Option<&Target> {
+        self.target.get()
+    }
+
+    /// Whether the target is a Linux kernel.
+    pub fn is_kernel(&self) -> bool {
+        self.target
+            .get()
+            .is_some_and(|target| target.kind.is_kernel())
+    }
+
+    /// Whether the target changes while it is looked at.
+    pub fn is_live(&self) -> bool {
+        self.target
+            .get()
+            .is_some_and(|target| target.kind.is_live())
+    }
+
+    /// Whether the target is on the machine that kdive runs on.
+    pub fn is_local(&self) -> bool {
+        self.target.get().is_some_and(|target| {
+            matches!(target.kind, TargetKind::LiveKernel | TargetKind::Process)
+        })
+    }
+
+    /// The platform, once it is known.
+    pub fn platform(&self) -> Option<Platform> {
+        self.platform.get().copied()
+    }
+
+    /// Sets the platform unless it is known already.
+    pub fn set_default_platform(&self, platform: Platform) {
+        let _ = self.platform.set(platform);
+    }
+
+    pub(crate) fn known_platform(&self) -> Result<Platform> {
+        self.platform()
+            .ok_or_else(|| Error::Value("program byte order is not known".to_owned()))
+    }
+
+    /// The architecture; unknown if the platform is.
+    pub fn architecture(&self) -> Architecture {
+        self.platform()
+            .map_or(Architecture::Unknown, |platform| platform.architecture)
+    }
+
+    /// The order of bytes; the host's if the platform is not known.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.platform()
+            .map_or(ByteOrder::HOST, |platform| platform.byte_order)
+    }
+
+    /// The greatest address; that of 64 bits if the platform is not known.
+    pub fn address_mask(&self) -> u64 {
+        self.platform().map_or(u64::MAX, Platform::address_mask)
+    }
+
+    /// The size of an address in bytes.
+    pub fn address_size(&self) -> Result<u8> {
+        self.platform()
+            .map(Platform::address_size)
+            .ok_or_else(|| Error::Value("program address size is not known".to_owned()))
+    }
+
+    /// The language in which type names are parsed and literals typed.
+    pub fn language(&self) -> Language {
+        *self.language.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the language.
+    pub fn set_language(&self, language: Language) {
+        *self
+            .language
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = language;
+        self.forget();
+    }
+
+    /// The memory.
+    pub fn memory(&self) -> &Arc<Memory> {
+        self.memory.get_or_init(|| Arc::new(Memory::new()))
+    }
+
+    /// Adds a segment of memory; it hides what was there before.
+    pub fn add_memory_segment(
+        &self,
+        space: AddressSpace,
+        address: u64,
+        size: u64,
+        reader: Arc<dyn MemoryReader>,
+    ) {
+        self.memory().add_segment(space, address, size, reader);
+    }
+
+    /// Fills `buffer` with the bytes at `address`.
+    pub fn read(&self, space: AddressSpace, address: u64, buffer: &mut [u8]) -> Result<()> {
+        Ok(self.memory().read(space, address, buffer)?)
+    }
+
+    /// The `size` bytes at `address`.
+    pub fn read_bytes(&self, space: AddressSpace, address: u64, size: u64) -> Result<Vec<u8>> {
+        let size = usize::try_from(size)
+            .map_err(|_| Error::Overflow(format!("{size} bytes can't be read at once")))?;
+        Ok(self.memory().read_bytes(space, address, size)?)
+    }
+
+    /// The bytes at `address` up to the first zero, at most `max_size`.
+    pub fn read_c_string(
+        &self,
+        space: AddressSpace,
+        address: u64,
+        max_size: u64,
+    ) -> Result<Vec<u8>> {
+        let max_size = usize::try_from(max_size).unwrap_or(usize::MAX);
+        Ok(self.memory().read_c_string(space, address, max_size)?)
+    }
+
+    /// The unsigned number of `size` (1, 2, 4 or 8) bytes at `address`.
+    pub fn read_uint(&self, space: AddressSpace, address: u64, size: u8) -> Result<u64> {
+        let order = self.known_platform()?.byte_order;
+        let mut bytes = [0; 8];
+        let buffer = bytes
+            .get_mut(..usize::from(size))
+            .ok_or_else(|| Error::Value(format!("a number of {size} bytes can't be read")))?;
+        self.read(space, address, buffer)?;
+        if order == ByteOrder::Big {
+            buffer.reverse();
+        }
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// The finders of types.
+    pub fn type_finders(&self) -> &FinderRegistry<dyn TypeFinder> {
+        &self.types
+    }
+
+    /// The finders of variables, functions and constants.
+    pub fn object_finders(&self) -> &FinderRegistry<dyn ObjectFinder> {
+        &self.objects
+    }
+
+    /// The finders of symbols.
+    pub fn symbol_finders(&self) -> &FinderRegistry<dyn SymbolFinder> {
+        &self.symbols
+    }
+
+    /// Forgets what was found, since finders or debug information have changed.
+    pub fn forget(&self) {
+        self.cache.clear();
+        self.primitives.clear();
+    }
+
+    /// `void`.
+    pub fn void_type(&self) -> Type {
+        self.primitives.void(self.language())
+    }
+}

@@ -1,0 +1,164 @@
+//! Members by name, those of anonymous members and base classes included.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use super::{Detail, MAX_DEPTH, Member, Type, TypeData, too_deep};
+use crate::{Error, Result};
+
+/// How many members one type may have, those of its anonymous members included.
+const MAX_MEMBERS: usize = 1 << 20;
+
+/// Where the members of one type are, by name.
+pub(crate) struct MemberTable {
+    by_name: HashMap<Arc<str>, Place, FixedState>,
+}
+
+struct Place {
+    /// The anonymous member or base class that declares the member; none for the type itself.
+    owner: Option<Arc<TypeData>>,
+    index: usize,
+    bit_offset: u64,
+}
+
+/// A member that was found by name.
+#[derive(Clone)]
+pub struct FoundMember {
+    /// Its type.
+    pub ty: Type,
+    /// Its offset in bits from the start of the type in which it was looked for.
+    pub bit_offset: u64,
+    /// Its size in bits, if it is a bit field.
+    pub bit_field_size: Option<u64>,
+}
+
+impl Type {
+    /// Finds a member of a structure, union or class by name, also within anonymous members and
+    /// base classes. The first one wins.
+    pub fn find_member(&self, name: &str) -> Result<Option<FoundMember>> {
+        let Some((member, bit_offset)) = self.locate_member(name)? else {
+            return Ok(None);
+        };
+        Ok(Some(FoundMember {
+            ty: member.ty()?,
+            bit_offset,
+            bit_field_size: member.bit_field_size()?,
+        }))
+    }
+
+    /// Finds a member like [`Type::find_member`], with an error that names the type.
+    pub fn member(&self, name: &str) -> Result<FoundMember> {
+        match self.find_member(name)? {
+            Some(found) => Ok(found),
+            None => Err(Error::NoMember(format!(
+                "'{}' has no member '{name}'",
+                self.type_name()?
+            ))),
+        }
+    }
+
+    /// Whether a structure, union or class has a member of this name.
+    pub fn has_member(&self, name: &str) -> Result<bool> {
+        Ok(self.locate_member(name)?.is_some())
+    }
+
+    /// The member as it was declared, and its offset in bits within this type.
+    pub fn locate_member(&self, name: &str) -> Result<Option<(&Member, u64)>> {
+        let Detail::Compound { members, table, .. } = &self.data.detail else {
+            return Err(Error::Type(format!(
+                "'{}' is not a structure, union, or class",
+                self.type_name()?
+            )));
+        };
+        let Some(members) = members else {
+            return Ok(None);
+        };
+        let members = members.get()?;
+        let table = match table.get() {
+            Some(table) => table,
+            None => {
+                let built = MemberTable::build(members)?;
+                table.get_or_init(|| built)
+            }
+        };
+        let Some(place) = table.by_name.get(name) else {
+            return Ok(None);
+        };
+        let declared_in = match &place.owner {
+            None => members,
+            Some(owner) => match &owner.detail {
+                Detail::Compound {
+                    members: Some(members),
+                    ..
+                } => members.get()?,
+                _ => &[],
+            },
+        };
+        Ok(declared_in
+            .get(place.index)
+            .map(|member| (member, place.bit_offset)))
+    }
+}
+
+impl MemberTable {
+    fn build(members: &[Member]) -> Result<Self> {
+        let mut table = Self {
+            by_name: HashMap::default(),
+        };
+        table.add(None, members, 0, 0, &mut { MAX_MEMBERS })?;
+        Ok(table)
+    }
+
+    fn add(
+        &mut self,
+        owner: Option<&Arc<TypeData>>,
+        members: &[Member],
+        base: u64,
+        depth: usize,
+        budget: &mut usize,
+    ) -> Result<()> {
+        // Only damaged debug information has types that contain themselves.
+        if depth > MAX_DEPTH || *budget < members.len() {
+            return Err(too_deep("anonymous members"));
+        }
+        *budget -= members.len();
+        for (index, member) in members.iter().enumerate() {
+            let bit_offset = base.wrapping_add(member.bit_offset);
+            if let Some(name) = &member.name
+                && !member.is_base_class
+            {
+                self.by_name.entry(name.clone()).or_insert_with(|| Place {
+                    owner: owner.cloned(),
+                    index,
+                    bit_offset,
+                });
+            }
+        }
+        // A name of the type itself hides one of a base class, so those come second.
+        for bases in [false, true] {
+            for member in members
+                .iter()
+                .filter(|member| member.is_base_class == bases && (bases || member.name.is_none()))
+            {
+                let bit_offset = base.wrapping_add(member.bit_offset);
+                let inner = member.ty()?.unaliased()?;
+                if let Detail::Compound {
+                    members: Some(nested),
+                    ..
+                } = &inner.data.detail
+                {
+                    self.add(
+                        Some(&inner.data),
+                        nested.get()?,
+                        bit_offset,
+                        depth + 1,
+                        budget,
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

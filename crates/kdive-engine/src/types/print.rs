@@ -1,0 +1,1 @@
+//! The definitions of types, as C writes them.
