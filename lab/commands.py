@@ -1,5 +1,6 @@
 """Running the programs the lab needs, and installing those that are missing."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -57,8 +58,11 @@ def run(
     timeout_s: float,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    output: Path | None = None,
 ) -> str:
     """Run a program to its end and return what it wrote to stdout.
+
+    :param output: a file that gets what it writes to stdout instead.
 
     :raises LabError: it is missing, takes longer than ``timeout_s`` seconds, or fails; the message
         holds the command and the end of its stderr.
@@ -67,22 +71,25 @@ def run(
     if path is None:
         package = PACKAGE_OF.get(arguments[0], arguments[0])
         raise LabError(f"{arguments[0]}: not found; install the package {package}")
-    try:
-        done = subprocess.run(
-            [path, *arguments[1:]],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=directory,
-            env={**os.environ, **(environment or {})},
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise LabError(f"{' '.join(arguments)}: not finished after {timeout_s:.0f} s") from None
+    with contextlib.ExitStack() as stack:
+        stdout = subprocess.PIPE if output is None else stack.enter_context(output.open("wb"))
+        try:
+            done = subprocess.run(
+                [path, *arguments[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                cwd=directory,
+                env={**os.environ, **(environment or {})},
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{' '.join(arguments)}: not finished after {timeout_s:.0f} s") from None
     if done.returncode != 0:
         raise LabError(
             f"{' '.join(arguments)}: exit status {done.returncode}: {done.stderr.strip()[-2000:]}"
         )
-    return done.stdout
+    return done.stdout or ""

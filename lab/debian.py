@@ -120,6 +120,11 @@ class Archive:
         )
 
 
+def native_architecture() -> str:
+    """Debian's name of this machine's architecture."""
+    return commands.run(["dpkg", "--print-architecture"], timeout_s=10).strip()
+
+
 def unpack(package: Path, destination: Path, timeout_s: float = 300) -> None:
     """Unpack a whole ``.deb`` into ``destination``; nothing of it is run or installed."""
     commands.run(["dpkg-deb", "-x", str(package), str(destination)], timeout_s=timeout_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cache, commands
+from lab import cache, commands, conversions
 from lab.errors import LabError
 from lab.kernels import Kernel
 from lab.machine import Machine
@@ -59,6 +59,11 @@ def run(
             raise LabError(_keep_logs(scenario, shared, str(error))) from None
         if keep is not None:
             shutil.copy(shared / "console.log", keep)
+            if (shared / "vmcore").exists():
+                (keep / "dumps").mkdir(exist_ok=True)
+                shutil.move(shared / "vmcore", keep / "dumps" / "vmcore")
+                if scenario.conversions:
+                    conversions.convert(keep / "dumps" / "vmcore", keep / "dumps")
         if live_script is None:
             return Run(truth, "", 0)
         output = (shared / "live-output").read_text(errors="surrogateescape")
@@ -79,7 +84,9 @@ def _give(kernel: Kernel, scenario: Scenario, live_script: str | None, shared: P
     if live_script is not None:
         (shared / "live.sh").write_text(live_script)
     (shared / "environment").write_text(
-        f"LAB_MODULES='{kernel.modules_root}'\nLAB_PYTHON='{sys.executable}'\n"
+        f"LAB_MODULES='{kernel.modules_root}'\n"
+        f"LAB_IMAGE='{kernel.image}'\n"
+        f"LAB_PYTHON='{sys.executable}'\n"
     )
 
 
@@ -101,7 +108,7 @@ def _serve(machine: Machine, scenario: Scenario, keep: Path | None) -> None:
 
 def _dump_all(machine: Machine, scenario: Scenario, keep: Path) -> None:
     dumps = keep / "dumps"
-    dumps.mkdir()
+    dumps.mkdir(exist_ok=True)
     supported = machine.dump_formats()
     for format in scenario.dumps:
         if format in supported:

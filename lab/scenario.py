@@ -28,6 +28,7 @@ class Scenario:
     :param dumps: formats of the dumps taken from outside: ``elf``, ``kdump-zlib``,
         ``kdump-snappy``, ``kdump-lzo``. Those that this machine's QEMU can't write are left out.
     :param disks_mib: sizes of empty disks (/dev/vda, /dev/vdb, …).
+    :param conversions: whether the crash kernel's dump is converted (see ``lab.conversions``).
     :param command_line: added to the kernel's command line.
     :param qemu_arguments: added to QEMU's command line.
     :param timeout_s: for the whole life of the guest.
@@ -44,17 +45,21 @@ class Scenario:
     debug_modules: list[str] = field(default_factory=list)
     dumps: list[str] = field(default_factory=lambda: ["elf", "kdump-zlib"])
     disks_mib: list[int] = field(default_factory=list)
+    conversions: bool = False
     command_line: str = ""
     qemu_arguments: list[str] = field(default_factory=list)
-    timeout_s: float = 240
+    timeout_s: float = 600
 
     @property
     def digest(self) -> str:
-        """Changes whenever this scenario, or anything of the lab that runs in guests, changes."""
+        """Changes with this scenario, what runs in guests, and what else the dumps depend on."""
         sha = hashlib.sha256(self.script.encode())
-        for path in sorted(GUEST_FILES.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                sha.update(path.name.encode() + b"\0" + path.read_bytes())
+        inputs = sorted(path for path in GUEST_FILES.iterdir() if path.is_file())
+        inputs.append(Path(__file__).with_name("machine.py"))
+        if self.conversions:
+            inputs.append(Path(__file__).with_name("conversions.py"))
+        for path in inputs:
+            sha.update(path.name.encode() + b"\0" + path.read_bytes())
         return sha.hexdigest()[:12]
 
 

@@ -43,6 +43,15 @@ ready() {
     lab_observe after
 }
 
+# The scenario's state is established: it is recorded twice, and the crash kernel is loaded that copies
+# this kernel's memory out. What the scenario does next has to crash.
+ready_to_crash() {
+    lab_observe before
+    kexec --load-panic "$LAB_IMAGE" --initrd="$LAB/initramfs" --command-line="$(grep -o 'console=[^ ]*' \
+        /proc/cmdline) nr_cpus=1 reset_devices panic=-1 rdinit=/init lab.capture" || exit 1
+    lab_observe after
+}
+
 # Wait at most 20 s for a condition.
 wait_until() {
     local left=200
