@@ -1,6 +1,6 @@
 //! ELF core files: header, program headers and notes.
 
-use crate::bytes::Fields;
+use crate::bytes::{Fields, array_at};
 use crate::notes::Notes;
 use crate::source::Source;
 use crate::{Architecture, ByteOrder, Platform, Result};
@@ -42,34 +42,20 @@ impl ElfCore {
         const ET_CORE: u16 = 4;
         let header = source.read_up_to(0, 64)?;
         let unusable = || source.damaged("the ELF header is damaged");
-        let is_64_bit = match header.get(4) {
-            Some(1) => false,
-            Some(2) => true,
-            _ => return Err(unusable()),
-        };
-        let order = match header.get(5) {
-            Some(1) => ByteOrder::Little,
-            Some(2) => ByteOrder::Big,
-            _ => return Err(unusable()),
-        };
-        let fields = Fields {
-            bytes: &header,
-            order,
-            is_64_bit,
-        };
+        let platform = platform_of(&header).ok_or_else(unusable)?;
+        let fields = fields(&header, platform);
         if fields.u16(16) != Some(ET_CORE) {
             return Err(source.damaged(
                 "this ELF file is not a core dump; give a program or vmlinux with -s instead",
             ));
         }
         let read = || {
-            let [phoff, shoff, flags, phentsize, phnum] = if is_64_bit {
+            let [phoff, shoff, flags, phentsize, phnum] = if platform.is_64_bit {
                 [32, 40, 48, 54, 56]
             } else {
                 [28, 32, 36, 42, 44]
             };
             Some(Header {
-                machine: fields.u16(18)?,
                 table: fields.word(phoff)?,
                 sections: fields.word(shoff)?,
                 flags: fields.u32(flags)?,
@@ -78,11 +64,6 @@ impl ElfCore {
             })
         };
         let header = read().ok_or_else(unusable)?;
-        let platform = Platform {
-            architecture: architecture_of(header.machine, is_64_bit),
-            is_64_bit,
-            byte_order: order,
-        };
         let count = header.segment_count(source, platform)?;
         let mut core = Self {
             platform,
@@ -99,11 +80,7 @@ impl ElfCore {
         let size = count.saturating_mul(u64::from(header.entry_size));
         let table = source.read_all(header.table, size, "the program headers")?;
         for entry in table.chunks_exact(usize::from(header.entry_size)) {
-            let fields = Fields {
-                bytes: entry,
-                order: platform.byte_order,
-                is_64_bit: platform.is_64_bit,
-            };
+            let fields = fields(entry, platform);
             let (kind, load) = program_header(fields)
                 .ok_or_else(|| source.damaged("the program headers are damaged"))?;
             match kind {
@@ -120,7 +97,6 @@ impl ElfCore {
 }
 
 struct Header {
-    machine: u16,
     table: u64,
     sections: u64,
     flags: u32,
@@ -131,7 +107,7 @@ struct Header {
 impl Header {
     fn segment_count(&self, source: &dyn Source, platform: Platform) -> Result<u64> {
         let smallest = if platform.is_64_bit { 56 } else { 32 };
-        if self.count > 0 && self.entry_size < smallest {
+        if self.entry_size < smallest {
             let size = self.entry_size;
             return Err(source.damaged(format!("program headers of {size} bytes are too small")));
         }
@@ -142,11 +118,7 @@ impl Header {
         let info = if platform.is_64_bit { 44 } else { 28 };
         let what = "section header 0, which has the number of segments";
         let section = source.read_all(self.sections, info + 4, what)?;
-        let fields = Fields {
-            bytes: &section,
-            order: platform.byte_order,
-            is_64_bit: platform.is_64_bit,
-        };
+        let fields = fields(&section, platform);
         Ok(u64::from(fields.u32(info as usize).unwrap_or(0)))
     }
 }
@@ -171,6 +143,37 @@ fn program_header(fields: Fields) -> Option<(u32, Load)> {
         memory_size: fields.word(memory_size)?,
     };
     Some((fields.u32(0)?, load))
+}
+
+fn fields(bytes: &[u8], platform: Platform) -> Fields<'_> {
+    Fields {
+        bytes,
+        order: platform.byte_order,
+        is_64_bit: platform.is_64_bit,
+    }
+}
+
+/// The platform that the header of an ELF file names.
+pub(crate) fn platform_of(header: &[u8]) -> Option<Platform> {
+    if !is_elf(header) {
+        return None;
+    }
+    let is_64_bit = match header.get(4)? {
+        1 => false,
+        2 => true,
+        _ => return None,
+    };
+    let byte_order = match header.get(5)? {
+        1 => ByteOrder::Little,
+        2 => ByteOrder::Big,
+        _ => return None,
+    };
+    let machine = byte_order.u16(array_at(header, 18)?);
+    Some(Platform {
+        architecture: architecture_of(machine, is_64_bit),
+        is_64_bit,
+        byte_order,
+    })
 }
 
 /// The architecture of an ELF machine number.

@@ -14,6 +14,7 @@ mod notes;
 mod page_cache;
 mod page_tables;
 mod platform;
+pub mod process;
 mod range_map;
 mod source;
 mod target;
@@ -25,5 +26,8 @@ pub use notes::{MappedFile, Note, Notes, ProcessNotes, QemuCpu, ThreadStatus};
 pub use page_tables::{Caching, PageTables, Reach};
 pub use platform::{Architecture, ByteOrder, Platform};
 pub use source::Access;
-pub use target::{ExcludedPages, OpenOptions, Target, TargetKind, open, open_file, open_split};
+pub use target::{
+    ExcludedPages, OpenOptions, Target, TargetKind, open, open_file, open_live_kernel,
+    open_process, open_split,
+};
 pub use vmcoreinfo::VmCoreInfo;

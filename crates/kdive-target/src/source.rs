@@ -1,17 +1,19 @@
 //! Files as numbered bytes.
 //!
-//! Here live the ways to reach the bytes of a file: mapped or with `pread` ([`file`]), and through
-//! the chunks of a flattened dump ([`flattened`]). What the bytes mean is the business of others.
+//! Here live the ways to reach the bytes of a file: mapped or with `pread` ([`file`]), through the
+//! chunks of a flattened dump ([`flattened`]), or kept as they were ([`snapshot`]). What the bytes mean is the business of others.
 
 mod bus_guard;
 mod file;
 mod flattened;
+mod snapshot;
 
 use std::io;
 use std::path::Path;
 
 pub use file::{Access, FileSource};
 pub(crate) use flattened::FlattenedSource;
+pub(crate) use snapshot::SnapshotSource;
 
 use crate::{Error, Result};
 

@@ -3,11 +3,14 @@
 mod elf_dump;
 mod kdump;
 mod kernel;
+mod live;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use live::{open_live_kernel, open_process};
 
 use crate::kdump::header::Header;
 use crate::notes::{Notes, ProcessNotes, QemuCpu, ThreadStatus};
@@ -61,6 +64,9 @@ pub struct OpenOptions {
     pub excluded_pages: ExcludedPages,
     /// How to reach the bytes of the file.
     pub access: Access,
+    /// Whether a page of a running target, once read, stays what it was. Every page that is
+    /// looked at is kept in memory.
+    pub snapshot: bool,
 }
 
 /// An opened target.
@@ -80,11 +86,11 @@ pub struct Target {
     /// The ELF notes of a dump.
     pub notes: Notes,
     /// In a kernel dump the registers of each CPU, in the order of the notes; in a process dump
-    /// those of each thread, the one that took the signal first.
+    /// those of each thread, the one that took the signal first. Empty for running targets.
     pub threads: Vec<ThreadStatus>,
     /// What QEMU says of each CPU.
     pub qemu_cpus: Vec<QemuCpu>,
-    /// What a process dump says of its process.
+    /// What a process dump, or `/proc`, says of a process.
     pub process: Option<ProcessNotes>,
     /// Ranges of a process's memory, as first address and size, that its dump leaves out; files
     /// may have their content.
@@ -130,6 +136,9 @@ fn open_sources(files: Vec<FileSource>, options: &OpenOptions) -> Result<Target>
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     let mut is_cut_off = false;
     for file in files {
+        if live::is_kcore(&file) {
+            return live::open_kcore(file, options);
+        }
         let source: Arc<dyn Source> = Arc::new(file);
         let start = source.read_up_to(0, 16)?;
         if start.is_empty() {

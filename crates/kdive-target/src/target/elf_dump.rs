@@ -1,14 +1,15 @@
 //! Dumps in the form of ELF core files: of kernels and of processes.
 
+use std::io;
 use std::sync::Arc;
 
 use super::kernel::KernelParts;
-use super::{ExcludedPages, OpenOptions, Target, TargetKind};
+use super::{ExcludedPages, OpenOptions, Target, TargetKind, live};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
-use crate::notes::{self, Note, ProcessNotes};
+use crate::notes::{self, Note, Notes, ProcessNotes};
 use crate::source::Source;
-use crate::{AddressSpace, Architecture, Error, Memory, MemoryReader, Result};
+use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, MemoryReader, Result};
 
 pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let mut core = ElfCore::parse(&**source)?;
@@ -16,7 +17,7 @@ pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Ta
         core.platform.architecture = architecture;
     }
     if options.vmcoreinfo.is_some() || is_kernel(&core) {
-        Ok(open_kernel(source, core, options))
+        Ok(open_kernel(TargetKind::KernelDump, source, core, options))
     } else {
         Ok(open_process(source, core))
     }
@@ -32,7 +33,12 @@ fn is_kernel(core: &ElfCore) -> bool {
             && core.loads.iter().any(|load| load.physical_address != 0))
 }
 
-fn open_kernel(source: &Arc<dyn Source>, core: ElfCore, options: &OpenOptions) -> Target {
+fn open_kernel(
+    kind: TargetKind,
+    source: &Arc<dyn Source>,
+    core: ElfCore,
+    options: &OpenOptions,
+) -> Target {
     let memory = Memory::new();
     let segment = |address, load: &Load| Segment {
         address,
@@ -45,15 +51,26 @@ fn open_kernel(source: &Arc<dyn Source>, core: ElfCore, options: &OpenOptions) -
                 ExcludedPages::Fault => Unsaved::Fault(EXCLUDED),
                 ExcludedPages::Zero => Unsaved::Zero,
             },
+            cut_off: if kind.is_live() {
+                "the running kernel does not let this address be read"
+            } else {
+                CUT_OFF
+            },
         }),
     };
     let physical: Vec<Segment> = core
         .loads
         .iter()
-        .filter(|load| load.physical_address != u64::MAX)
+        .filter(|load| load.physical_address != NO_PHYSICAL_ADDRESS)
         .map(|load| segment(load.physical_address, load))
         .collect();
     memory.add_segments(AddressSpace::Physical, &physical);
+    let vmcoreinfo = match kind {
+        TargetKind::LiveKernel if core.notes.vmcoreinfo().is_none() => {
+            vmcoreinfo_in_memory(&memory, core.platform.byte_order)
+        }
+        _ => None,
+    };
     let mut remarks = Vec::new();
     if core.is_incomplete {
         remarks.push(
@@ -62,11 +79,11 @@ fn open_kernel(source: &Arc<dyn Source>, core: ElfCore, options: &OpenOptions) -
         );
     }
     let target = KernelParts {
-        kind: TargetKind::KernelDump,
+        kind,
         platform: core.platform,
         memory,
+        vmcoreinfo,
         notes: core.notes,
-        vmcoreinfo: None,
         path: Some(source.path().to_owned()),
         remarks,
     }
@@ -82,6 +99,34 @@ fn open_kernel(source: &Arc<dyn Source>, core: ElfCore, options: &OpenOptions) -
     target
 }
 
+/// Opens `/proc/kcore`.
+pub(super) fn open_kcore(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
+    let mut core = ElfCore::parse(&**source)?;
+    // Physical addresses are zero before "/proc/kcore: update physical address for kcore ram and
+    // text" (Linux 4.11); then only virtual memory can be read.
+    let is_unset = |load: &Load| load.physical_address == 0;
+    if core.loads.len() > 1 && core.loads.iter().all(is_unset) {
+        for load in &mut core.loads {
+            load.physical_address = NO_PHYSICAL_ADDRESS;
+        }
+    }
+    Ok(open_kernel(TargetKind::LiveKernel, source, core, options))
+}
+
+fn vmcoreinfo_in_memory(memory: &Memory, order: ByteOrder) -> Option<Vec<u8>> {
+    let (address, size) = live::vmcoreinfo_place()?;
+    let bytes = memory
+        .read_bytes(AddressSpace::Physical, address, size)
+        .ok()?;
+    let mut notes = Notes::default();
+    notes.add(&bytes, order);
+    notes.vmcoreinfo().map(<[u8]>::to_vec)
+}
+
+/// The physical address of segments that have none, such as the vmalloc area of `/proc/kcore`.
+const NO_PHYSICAL_ADDRESS: u64 = u64::MAX;
+
+const CUT_OFF: &str = "the dump is truncated before this page";
 const EXCLUDED: &str = "the page is not in the dump (excluded when the dump was made)";
 
 /// The segments whose virtual addresses can be used.
@@ -101,9 +146,10 @@ fn virtual_loads<'a>(loads: &'a [Load], target: &Target) -> Vec<&'a Load> {
     };
     let step = usable.len().div_ceil(SAMPLES).max(1);
     let is_wrong = |load: &&Load| {
-        tables
-            .translate(load.virtual_address)
-            .is_ok_and(|mapping| mapping.physical != load.physical_address)
+        load.physical_address != NO_PHYSICAL_ADDRESS
+            && tables
+                .translate(load.virtual_address)
+                .is_ok_and(|mapping| mapping.physical != load.physical_address)
     };
     if usable
         .iter()
@@ -137,6 +183,7 @@ fn open_process(source: &Arc<dyn Source>, core: ElfCore) -> Target {
                     offset: load.offset,
                     saved: load.file_size,
                     unsaved: Unsaved::Fault("the memory was not saved in the core dump"),
+                    cut_off: CUT_OFF,
                 }),
             }
         })
@@ -173,15 +220,17 @@ fn open_process(source: &Arc<dyn Source>, core: ElfCore) -> Target {
 }
 
 /// A segment of an ELF file: bytes in the file, then some that were not saved.
-struct FileSegment {
-    source: Arc<dyn Source>,
-    offset: u64,
-    saved: u64,
-    unsaved: Unsaved,
+pub(super) struct FileSegment {
+    pub source: Arc<dyn Source>,
+    pub offset: u64,
+    pub saved: u64,
+    pub unsaved: Unsaved,
+    /// Why bytes are missing that the file should have.
+    pub cut_off: &'static str,
 }
 
 /// How the part of a segment reads that the file doesn't have.
-enum Unsaved {
+pub(super) enum Unsaved {
     Zero,
     Fault(&'static str),
 }
@@ -197,15 +246,15 @@ impl MemoryReader for FileSegment {
         let (saved, unsaved) = buffer.split_at_mut(in_file);
         if !saved.is_empty() {
             let at = self.offset.saturating_add(offset);
-            let count = self
-                .source
-                .read_at(at, saved)
-                .map_err(|error| fault(0, format!("the file could not be read ({error})")))?;
+            let count = match self.source.read_at(at, saved) {
+                Ok(count) => count,
+                Err(error) if is_unmapped(&error) => 0,
+                Err(error) => {
+                    return Err(fault(0, format!("the file could not be read ({error})")));
+                }
+            };
             if count < in_file {
-                return Err(fault(
-                    count,
-                    "the dump is truncated before this page".to_owned(),
-                ));
+                return Err(fault(count, self.cut_off.to_owned()));
             }
         }
         if !unsaved.is_empty() {
@@ -216,4 +265,12 @@ impl MemoryReader for FileSegment {
         }
         Ok(())
     }
+}
+
+/// How files of live memory say that nothing is there.
+fn is_unmapped(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [libc::EIO, libc::EFAULT, libc::ENXIO, libc::EINVAL]
+        .iter()
+        .any(|&it| code == Some(it))
 }

@@ -1,0 +1,87 @@
+//! Targets that run: processes and the kernel of this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::elf_dump::{self, FileSegment, Unsaved};
+use super::{OpenOptions, Target, TargetKind};
+use crate::notes::Notes;
+use crate::process;
+use crate::source::{Access, FileSource, SnapshotSource, Source};
+use crate::{AddressSpace, Error, Memory, Result};
+
+/// Opens a running process, which goes on running.
+///
+/// Reads its memory from `/proc/PID/mem`; this takes the permission to trace it.
+pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
+    let path = PathBuf::from(format!("/proc/{pid}/mem"));
+    let file = FileSource::open(&path, Access::Pread).map_err(|error| match error {
+        Error::Io { path, source } => process::error_of(pid, &path, source),
+        other => other,
+    })?;
+    let platform = process::platform(pid);
+    let memory = Memory::new();
+    let segment = FileSegment {
+        source: changing(Arc::new(file), options),
+        offset: 0,
+        saved: u64::MAX,
+        unsaved: Unsaved::Zero,
+        cut_off: "address is not mapped",
+    };
+    let size = platform.address_mask();
+    memory.add_segment(AddressSpace::Virtual, 0, size, Arc::new(segment));
+    Ok(Target {
+        kind: TargetKind::Process,
+        platform,
+        memory: Arc::new(memory),
+        path: None,
+        vmcoreinfo: None,
+        page_tables: None,
+        notes: Notes::default(),
+        threads: Vec::new(),
+        qemu_cpus: Vec::new(),
+        process: Some(process::describe(pid, platform)?),
+        unsaved: Vec::new(),
+        remarks: Vec::new(),
+    })
+}
+
+/// Opens the running kernel, through `/proc/kcore`.
+pub fn open_live_kernel(options: &OpenOptions) -> Result<Target> {
+    super::open(Path::new(KCORE), options)
+}
+
+const KCORE: &str = "/proc/kcore";
+
+/// Whether a file is the memory of the running kernel: no other file in procfs is an ELF core.
+pub(super) fn is_kcore(source: &FileSource) -> bool {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    rustix::fs::fstatfs(source.file()).is_ok_and(|it| it.f_type == PROC_SUPER_MAGIC)
+}
+
+/// Opens `/proc/kcore`, whatever its name is.
+pub(super) fn open_kcore(source: FileSource, options: &OpenOptions) -> Result<Target> {
+    elf_dump::open_kcore(&changing(Arc::new(source), options), options)
+}
+
+/// A source that changes, or the snapshot of it that was asked for.
+fn changing(source: Arc<dyn Source>, options: &OpenOptions) -> Arc<dyn Source> {
+    if options.snapshot {
+        Arc::new(SnapshotSource::new(source))
+    } else {
+        source
+    }
+}
+
+/// Where the running kernel keeps its VMCOREINFO note: physical address and size.
+///
+/// `/proc/kcore` has the note itself since "proc/kcore: add vmcoreinfo note to /proc/kcore" (Linux
+/// 4.19).
+pub(super) fn vmcoreinfo_place() -> Option<(u64, usize)> {
+    const LARGEST: usize = 1 << 20;
+    let text = std::fs::read_to_string("/sys/kernel/vmcoreinfo").ok()?;
+    let (address, size) = text.trim().split_once(' ')?;
+    let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let size = usize::try_from(hex(size)?).ok()?;
+    Some((hex(address)?, size.min(LARGEST)))
+}
