@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walks over all memory: page frames, vmalloc areas, hot-pluggable blocks, and totals."""
 
+import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from operator import index
 from typing import NamedTuple
 
-from kdive import NULL, IntegerLike, Object, Program, container_of, sizeof
+from kdive import NULL, FaultError, IntegerLike, Object, Program, container_of, sizeof
 from kdive.helpers.common.format import decode_flags
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux._translation import _memory_map
-from kdive.helpers.linux._words import bitmap_value, set_bits
+from kdive.helpers.linux._words import bitmap_value, byte_order, set_bits
 from kdive.helpers.linux.device import bus_for_each_dev
 from kdive.helpers.linux.mmzone import for_each_present_section, section_nr_to_pfn
 from kdive.helpers.linux.percpu import percpu_counter_sum_positive
@@ -19,6 +21,7 @@ from kdive.helpers.linux.rbtree import rb_find, rbtree_inorder_for_each_entry
 # ("mm/sparsemem: introduce a SECTION_IS_EARLY flag", Linux 5.3).
 _SECTION_HAS_MEM_MAP = 1 << 1
 _SECTION_IS_EARLY = 1 << 3
+_PAGES_PER_READ = 1 << 15
 # Macros until Linux 6.18, flags of which only one is set.
 _MEMORY_BLOCK_STATES = (
     ("MEM_ONLINE", 1 << 0),
@@ -116,6 +119,42 @@ def for_each_page(prog: Program) -> Iterator[Object]:
     :return: Iterator of ``struct page *`` objects.
     """
     return (page for _, page in for_each_valid_pfn_and_page(prog))
+
+
+def page_words(prog: Program, offset: int) -> Iterator[tuple[int, list[int]]]:
+    """Read one word of every ``struct page``, many pages at a time.
+
+    Pages whose structures can't be read (they may be left out of a dump) are skipped.
+
+    :param offset: Offset of the word in ``struct page``.
+    :return: Iterator of (page frame number, words of this page and those that follow it) tuples.
+    """
+    word = prog.address_size()
+    stride = sizeof(prog.type("struct page")) // word
+    for start, end, mem_map in for_each_valid_page_range(prog):
+        for first in range(start, end, _PAGES_PER_READ):
+            count = min(end - first, _PAGES_PER_READ)
+            for pfn, words in _readable_words(prog, mem_map.value_(), first, count, stride):
+                yield pfn, words[offset // word :: stride].tolist()
+
+
+def _readable_words(
+    prog: Program, mem_map: int, first: int, count: int, stride: int
+) -> Iterator[tuple[int, memoryview]]:
+    """Read the structures of pages as words, halving what can't be read until only single pages are left out."""
+    word = prog.address_size()
+    size = stride * word
+    try:
+        words = array("Q" if word == 8 else "I", prog.read(mem_map + first * size, count * size))
+    except FaultError:
+        if count > 1:
+            half = count // 2
+            yield from _readable_words(prog, mem_map, first, half, stride)
+            yield from _readable_words(prog, mem_map, first + half, count - half, stride)
+        return
+    if byte_order(prog) != sys.byteorder:
+        words.byteswap()
+    yield first, memoryview(words)
 
 
 def _busy_vmap_trees(prog: Program) -> Iterator[Object]:
