@@ -3,7 +3,7 @@
 pub mod aarch64;
 pub mod x86_64;
 
-use crate::{Memory, Result, VmCoreInfo};
+use crate::{Architecture, Memory, Result, VmCoreInfo};
 
 /// How the page tables of an architecture are laid out on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,18 +46,27 @@ impl Paging {
     /// The paging mode and the physical address of the kernel's own tables, as VMCOREINFO
     /// describes them; an error says which line is missing.
     pub(crate) fn of_kernel(
-        architecture: crate::Architecture,
+        architecture: Architecture,
         info: &VmCoreInfo,
     ) -> std::result::Result<(Self, u64), String> {
         match architecture {
-            crate::Architecture::X86_64 => {
+            Architecture::X86_64 => {
                 x86_64::of_kernel(info).map(|(paging, root)| (Paging::X86_64(paging), root))
             }
-            crate::Architecture::Aarch64 => {
+            Architecture::Aarch64 => {
                 aarch64::of_kernel(info).map(|(paging, root)| (Paging::Aarch64(paging), root))
             }
             other => Err(format!("page tables of {other:?} are not known to kdive")),
         }
+    }
+}
+
+/// By how much the addresses of the kernel's image exceed its physical ones, if VMCOREINFO tells.
+pub(crate) fn image_offset(architecture: Architecture, info: &VmCoreInfo) -> Option<u64> {
+    match architecture {
+        Architecture::X86_64 => x86_64::image_offset(info),
+        Architecture::Aarch64 => aarch64::image_offset(info),
+        _ => None,
     }
 }
 

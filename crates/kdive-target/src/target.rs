@@ -1,9 +1,11 @@
 //! Targets: what is opened, and what is known of it before any debug information.
 
 mod elf_dump;
+mod file_segment;
 mod kdump;
 mod kernel;
 mod live;
+mod process_dump;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -46,14 +46,16 @@ pub(super) fn of_kernel(info: &VmCoreInfo) -> std::result::Result<(Paging, u64),
     let root = info
         .symbol("swapper_pg_dir")
         .ok_or_else(|| missing("SYMBOL(swapper_pg_dir)"))?;
-    let image_offset = info
-        .number("kimage_voffset")
-        .ok_or_else(|| missing("NUMBER(kimage_voffset)"))?;
+    let image_offset = image_offset(info).ok_or_else(|| missing("NUMBER(kimage_voffset)"))?;
     let paging = Paging {
         page_shift,
         address_bits,
     };
-    Ok((paging, root.wrapping_sub(image_offset.cast_unsigned())))
+    Ok((paging, root.wrapping_sub(image_offset)))
+}
+
+pub(super) fn image_offset(info: &VmCoreInfo) -> Option<u64> {
+    info.number("kimage_voffset").map(i64::cast_unsigned)
 }
 
 impl Paging {

@@ -35,14 +35,18 @@ pub(super) fn of_kernel(info: &VmCoreInfo) -> std::result::Result<(Paging, u64),
     // "kexec: export the value of phys_base instead of symbol address" gave the number in Linux
     // 4.10; kernels before run at the address they are linked to unless CONFIG_RELOCATABLE moves
     // them, which the dump then doesn't say.
-    let physical_base = info.number("phys_base").unwrap_or(0);
+    let image_offset = image_offset(info).unwrap_or(KERNEL_MAP);
     let root = info
         .symbol("swapper_pg_dir")
         .or_else(|| info.symbol("init_level4_pgt"))
         .filter(|&address| address >= KERNEL_MAP)
         .ok_or_else(|| missing("SYMBOL(swapper_pg_dir)"))?;
-    let root = (root - KERNEL_MAP).wrapping_add_signed(physical_base);
-    Ok((paging, root & ADDRESS))
+    Ok((paging, root.wrapping_sub(image_offset) & ADDRESS))
+}
+
+pub(super) fn image_offset(info: &VmCoreInfo) -> Option<u64> {
+    let physical_base = info.number("phys_base")?;
+    Some(KERNEL_MAP.wrapping_sub(physical_base.cast_unsigned()))
 }
 
 impl Paging {

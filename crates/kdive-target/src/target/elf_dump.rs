@@ -1,15 +1,15 @@
-//! Dumps in the form of ELF core files: of kernels and of processes.
+//! Kernels as ELF core files: dumps and `/proc/kcore`.
 
-use std::io;
 use std::sync::Arc;
 
+use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
 use super::kernel::KernelParts;
-use super::{ExcludedPages, OpenOptions, Target, TargetKind, live};
+use super::{ExcludedPages, OpenOptions, Target, TargetKind, live, process_dump};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
-use crate::notes::{self, Note, Notes, ProcessNotes};
+use crate::notes::{Note, Notes};
 use crate::source::Source;
-use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, MemoryReader, Result};
+use crate::{AddressSpace, Architecture, ByteOrder, Memory, Result, VmCoreInfo, arch};
 
 pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let mut core = ElfCore::parse(&**source)?;
@@ -19,7 +19,7 @@ pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Ta
     if options.vmcoreinfo.is_some() || is_kernel(&core) {
         Ok(open_kernel(TargetKind::KernelDump, source, core, options))
     } else {
-        Ok(open_process(source, core))
+        Ok(process_dump::open(source, core))
     }
 }
 
@@ -40,6 +40,13 @@ fn open_kernel(
     options: &OpenOptions,
 ) -> Target {
     let memory = Memory::new();
+    let info = options.vmcoreinfo.as_deref().or(core.notes.vmcoreinfo());
+    let image_offset = info
+        .and_then(|text| arch::image_offset(core.platform.architecture, &VmCoreInfo::parse(text)));
+    let is_image = |load: &Load| {
+        let offset = load.virtual_address.wrapping_sub(load.physical_address);
+        image_offset == Some(offset)
+    };
     let segment = |address, load: &Load| Segment {
         address,
         size: load.memory_size,
@@ -48,8 +55,8 @@ fn open_kernel(
             offset: load.offset,
             saved: load.file_size,
             unsaved: match options.excluded_pages {
-                ExcludedPages::Fault => Unsaved::Fault(EXCLUDED),
-                ExcludedPages::Zero => Unsaved::Zero,
+                ExcludedPages::Fault if !is_image(load) => Unsaved::Fault(EXCLUDED_OR_ZERO),
+                _ => Unsaved::Zero,
             },
             cut_off: if kind.is_live() {
                 "the running kernel does not let this address be read"
@@ -58,10 +65,15 @@ fn open_kernel(
             },
         }),
     };
-    let physical: Vec<Segment> = core
+    // What is known of the image goes over what the direct map has of the same pages.
+    let (image, others): (Vec<&Load>, Vec<&Load>) = core
         .loads
         .iter()
         .filter(|load| load.physical_address != NO_PHYSICAL_ADDRESS)
+        .partition(|load| is_image(load));
+    let physical: Vec<Segment> = others
+        .into_iter()
+        .chain(image)
         .map(|load| segment(load.physical_address, load))
         .collect();
     memory.add_segments(AddressSpace::Physical, &physical);
@@ -126,8 +138,10 @@ fn vmcoreinfo_in_memory(memory: &Memory, order: ByteOrder) -> Option<Vec<u8>> {
 /// The physical address of segments that have none, such as the vmalloc area of `/proc/kcore`.
 const NO_PHYSICAL_ADDRESS: u64 = u64::MAX;
 
-const CUT_OFF: &str = "the dump is truncated before this page";
-const EXCLUDED: &str = "the page is not in the dump (excluded when the dump was made)";
+/// makedumpfile leaves out pages of zeros too when it excludes others, and an ELF file doesn't say
+/// which of both a page was. In the kernel's image there are none but zeros.
+const EXCLUDED_OR_ZERO: &str = "the page is not in the dump (excluded when the dump was made, \
+    for its kind or because it was all zeros)";
 
 /// The segments whose virtual addresses can be used.
 ///
@@ -160,117 +174,4 @@ fn virtual_loads<'a>(loads: &'a [Load], target: &Target) -> Vec<&'a Load> {
         return Vec::new();
     }
     usable
-}
-
-fn open_process(source: &Arc<dyn Source>, core: ElfCore) -> Target {
-    let platform = core.platform;
-    let memory = Memory::new();
-    let mut unsaved = Vec::new();
-    let segments: Vec<Segment> = core
-        .loads
-        .iter()
-        .map(|load| {
-            if let Some(size) = load.memory_size.checked_sub(load.file_size)
-                && size > 0
-            {
-                unsaved.push((load.virtual_address.wrapping_add(load.file_size), size));
-            }
-            Segment {
-                address: load.virtual_address,
-                size: load.memory_size.max(load.file_size),
-                reader: Arc::new(FileSegment {
-                    source: source.clone(),
-                    offset: load.offset,
-                    saved: load.file_size,
-                    unsaved: Unsaved::Fault("the memory was not saved in the core dump"),
-                    cut_off: CUT_OFF,
-                }),
-            }
-        })
-        .collect();
-    memory.add_segments(AddressSpace::Virtual, &segments);
-    let mut remarks = Vec::new();
-    let ends = core
-        .loads
-        .iter()
-        .map(|load| load.offset.saturating_add(load.file_size));
-    if let Some(missing) = ends
-        .max()
-        .and_then(|end| end.checked_sub(source.size()))
-        .filter(|&missing| missing > 0)
-    {
-        remarks.push(format!(
-            "the core dump is truncated: its last {missing} bytes are missing"
-        ));
-    }
-    Target {
-        kind: TargetKind::ProcessDump,
-        platform,
-        memory: Arc::new(memory),
-        path: Some(source.path().to_owned()),
-        vmcoreinfo: None,
-        page_tables: None,
-        threads: notes::threads(&core.notes, platform),
-        qemu_cpus: Vec::new(),
-        process: Some(ProcessNotes::parse(&core.notes, platform)),
-        notes: core.notes,
-        unsaved,
-        remarks,
-    }
-}
-
-/// A segment of an ELF file: bytes in the file, then some that were not saved.
-pub(super) struct FileSegment {
-    pub source: Arc<dyn Source>,
-    pub offset: u64,
-    pub saved: u64,
-    pub unsaved: Unsaved,
-    /// Why bytes are missing that the file should have.
-    pub cut_off: &'static str,
-}
-
-/// How the part of a segment reads that the file doesn't have.
-pub(super) enum Unsaved {
-    Zero,
-    Fault(&'static str),
-}
-
-impl MemoryReader for FileSegment {
-    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let fault = |done: usize, reason: String| Error::Fault {
-            address: address.wrapping_add(done as u64),
-            reason,
-        };
-        let in_file = self.saved.saturating_sub(offset);
-        let in_file = usize::try_from(in_file).map_or(buffer.len(), |size| size.min(buffer.len()));
-        let (saved, unsaved) = buffer.split_at_mut(in_file);
-        if !saved.is_empty() {
-            let at = self.offset.saturating_add(offset);
-            let count = match self.source.read_at(at, saved) {
-                Ok(count) => count,
-                Err(error) if is_unmapped(&error) => 0,
-                Err(error) => {
-                    return Err(fault(0, format!("the file could not be read ({error})")));
-                }
-            };
-            if count < in_file {
-                return Err(fault(count, self.cut_off.to_owned()));
-            }
-        }
-        if !unsaved.is_empty() {
-            match self.unsaved {
-                Unsaved::Zero => unsaved.fill(0),
-                Unsaved::Fault(reason) => return Err(fault(in_file, reason.to_owned())),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How files of live memory say that nothing is there.
-fn is_unmapped(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    [libc::EIO, libc::EFAULT, libc::ENXIO, libc::EINVAL]
-        .iter()
-        .any(|&it| code == Some(it))
 }

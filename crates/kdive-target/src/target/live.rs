@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::elf_dump::{self, FileSegment, Unsaved};
+use super::elf_dump;
+use super::file_segment::{FileSegment, Unsaved};
 use super::{OpenOptions, Target, TargetKind};
 use crate::notes::Notes;
 use crate::process;

@@ -1,0 +1,66 @@
+//! Segments of memory whose bytes are a piece of a file.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::source::Source;
+use crate::{Error, MemoryReader, Result};
+
+/// Why bytes of a dump are missing that its headers promise.
+pub(super) const CUT_OFF: &str = "the dump is truncated before this page";
+
+/// A segment of an ELF file: bytes in the file, then some that were not saved.
+pub(super) struct FileSegment {
+    pub source: Arc<dyn Source>,
+    pub offset: u64,
+    pub saved: u64,
+    pub unsaved: Unsaved,
+    /// Why bytes are missing that the file should have.
+    pub cut_off: &'static str,
+}
+
+/// How the part of a segment reads that the file doesn't have.
+pub(super) enum Unsaved {
+    Zero,
+    Fault(&'static str),
+}
+
+impl MemoryReader for FileSegment {
+    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let fault = |done: usize, reason: String| Error::Fault {
+            address: address.wrapping_add(done as u64),
+            reason,
+        };
+        let in_file = self.saved.saturating_sub(offset);
+        let in_file = usize::try_from(in_file).map_or(buffer.len(), |size| size.min(buffer.len()));
+        let (saved, unsaved) = buffer.split_at_mut(in_file);
+        if !saved.is_empty() {
+            let at = self.offset.saturating_add(offset);
+            let count = match self.source.read_at(at, saved) {
+                Ok(count) => count,
+                Err(error) if is_unmapped(&error) => 0,
+                Err(error) => {
+                    return Err(fault(0, format!("the file could not be read ({error})")));
+                }
+            };
+            if count < in_file {
+                return Err(fault(count, self.cut_off.to_owned()));
+            }
+        }
+        if !unsaved.is_empty() {
+            match self.unsaved {
+                Unsaved::Zero => unsaved.fill(0),
+                Unsaved::Fault(reason) => return Err(fault(in_file, reason.to_owned())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How files of live memory say that nothing is there.
+fn is_unmapped(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [libc::EIO, libc::EFAULT, libc::ENXIO, libc::EINVAL]
+        .iter()
+        .any(|&it| code == Some(it))
+}
