@@ -53,6 +53,14 @@ class Archive:
                 return line.removeprefix("Version: ")
         raise LabError(f"{package}: not in {self.suite} ({self.architecture})")
 
+    def dependencies(self, package: str) -> list[str]:
+        """The names of the packages that ``package`` depends on, without versions and alternatives."""
+        for line in self._apt("apt-cache", "show", "--no-all-versions", package).splitlines():
+            if line.startswith("Depends: "):
+                fields = line.removeprefix("Depends: ").split(", ")
+                return [field.split()[0].split(":")[0] for field in fields]
+        return []
+
     def download(self, package: str, timeout_s: float = 1200) -> Path:
         """Download ``package`` and return the path of the ``.deb``, which stays in the cache."""
         archive = cache.root() / "packages"

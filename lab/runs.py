@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cache, commands, conversions
+from lab import cache, commands, conversions, testmodules
 from lab.errors import LabError
 from lab.kernels import Kernel
 from lab.machine import Machine
@@ -59,6 +59,8 @@ def run(
             raise LabError(_keep_logs(scenario, shared, str(error))) from None
         if keep is not None:
             shutil.copy(shared / "console.log", keep)
+            if scenario.test_modules:
+                shutil.copytree(shared / "modules", keep / "modules")
             if (shared / "vmcore").exists():
                 (keep / "dumps").mkdir(exist_ok=True)
                 shutil.move(shared / "vmcore", keep / "dumps" / "vmcore")
@@ -81,6 +83,9 @@ def _shared_directory() -> Iterator[Path]:
 def _give(kernel: Kernel, scenario: Scenario, live_script: str | None, shared: Path) -> None:
     shutil.copytree(GUEST_FILES, shared, dirs_exist_ok=True)
     (shared / "scenario.sh").write_text(scenario.script)
+    if scenario.test_modules:
+        (shared / "modules").mkdir()
+        testmodules.build(kernel, scenario.test_modules, shared / "modules")
     if live_script is not None:
         (shared / "live.sh").write_text(live_script)
     (shared / "environment").write_text(

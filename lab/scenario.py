@@ -14,6 +14,7 @@ from lab.errors import LabError
 
 DIRECTORY = Path(__file__).with_name("scenarios")
 GUEST_FILES = Path(__file__).with_name("guest")
+TEST_MODULES = Path(__file__).with_name("modules")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Scenario:
     :param programs: programs of this machine that the guest uses.
     :param early_modules: loaded by the initramfs, before the root is there.
     :param debug_modules: modules whose debug files belong to the target.
+    :param test_modules: modules of ``lab/modules``, built for the kernel; the guest finds them in
+        ``$LAB/modules``.
     :param dumps: formats of the dumps taken from outside: ``elf``, ``kdump-zlib``,
         ``kdump-snappy``, ``kdump-lzo``. Those that this machine's QEMU can't write are left out.
     :param disks_mib: sizes of empty disks (/dev/vda, /dev/vdb, …).
@@ -43,6 +46,7 @@ class Scenario:
     programs: list[str] = field(default_factory=list)
     early_modules: list[str] = field(default_factory=list)
     debug_modules: list[str] = field(default_factory=list)
+    test_modules: list[str] = field(default_factory=list)
     dumps: list[str] = field(default_factory=lambda: ["elf", "kdump-zlib"])
     disks_mib: list[int] = field(default_factory=list)
     conversions: bool = False
@@ -56,6 +60,7 @@ class Scenario:
         sha = hashlib.sha256(self.script.encode())
         inputs = sorted(path for path in GUEST_FILES.iterdir() if path.is_file())
         inputs.append(Path(__file__).with_name("machine.py"))
+        inputs += [TEST_MODULES / f"{name}.c" for name in self.test_modules]
         if self.conversions:
             inputs.append(Path(__file__).with_name("conversions.py"))
         for path in inputs:

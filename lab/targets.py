@@ -24,7 +24,7 @@ class Target:
     :param truth: ``before`` and ``after`` hold what the guest said about itself on both sides of
         that moment (see ``guest/observe.py``), ``facts`` what the scenario recorded, ``output``
         what it printed.
-    :param modules: debug files of the modules that the scenario names.
+    :param modules: debug files of the modules that the scenario names, the lab's own included.
     """
 
     name: str
@@ -59,6 +59,7 @@ def target(name: str, kernel: str = DEFAULT_KERNEL) -> Target:
         cache.root() / "targets" / chosen.identity / f"{name}-{wanted.digest}",
         lambda unfinished: _make(chosen, wanted, unfinished),
     )
+    built = {name: directory / "modules" / f"{name}.ko" for name in wanted.test_modules}
     with (directory / "truth.json").open() as file:
         truth = json.load(file)
     return Target(
@@ -68,7 +69,7 @@ def target(name: str, kernel: str = DEFAULT_KERNEL) -> Target:
         vmlinux=chosen.vmlinux,
         dumps={path.name: path for path in sorted((directory / "dumps").iterdir())},
         truth=truth,
-        modules=chosen.debug_modules(wanted.debug_modules),
+        modules=chosen.debug_modules(wanted.debug_modules) | built,
     )
 
 
