@@ -85,7 +85,7 @@ fn x86_64_frame_pointer(
         // With CONFIG_FRAME_POINTER, entry code marks the address of `struct pt_regs` by the
         // lowest bit ("x86/entry/unwind: Create stack frames for saved interrupt registers",
         // Linux 4.9).
-        return saved_registers(unwinder, words, record - 1);
+        return saved_registers(unwinder, words, frame, record - 1);
     }
     if record < sp || !record.is_multiple_of(8) {
         return Err(End::NoInformation);
@@ -138,7 +138,7 @@ fn aarch64_frame_pointer(
     if caller_record == 0 && return_address == 0 {
         let kind = words.word(record.wrapping_add(16));
         if unwinder.options.is_kernel && kind == Some(aarch64::FRAME_META_TYPE_PT_REGS) {
-            return saved_registers(unwinder, words, record.wrapping_sub(with_type));
+            return saved_registers(unwinder, words, frame, record.wrapping_sub(with_type));
         }
         return Err(End::Bottom);
     }
@@ -150,7 +150,7 @@ fn aarch64_frame_pointer(
         if words.word(saved(aarch64::FP)) == Some(caller_record)
             && words.word(saved(aarch64::PC)) == Some(return_address)
         {
-            return saved_registers(unwinder, words, regs);
+            return saved_registers(unwinder, words, frame, regs);
         }
     }
     let pc = aarch64::strip_pac(return_address, unwinder.options.pac_mask);
@@ -166,17 +166,36 @@ fn aarch64_frame_pointer(
     })
 }
 
-/// The frame that was interrupted when the kernel saved these registers.
+/// How far above the stack pointer a kernel's stack can reach: the largest are 64 KiB.
+const MAX_KERNEL_STACK: u64 = 1 << 16;
+
+/// The frame that was interrupted when the kernel saved these registers, if that is what they are:
+/// on the same stack, and leading to code or to user mode.
 fn saved_registers(
     unwinder: &Unwinder<'_>,
     words: &Words<'_>,
+    frame: &FrameState,
     address: u64,
 ) -> Result<FrameState, End> {
     let architecture = unwinder.architecture;
+    let is_on_stack = frame.registers.get(architecture.sp).is_none_or(|sp| {
+        address
+            .checked_sub(sp)
+            .is_some_and(|distance| distance < MAX_KERNEL_STACK)
+    });
+    if !is_on_stack || !address.is_multiple_of(8) {
+        return Err(End::NoInformation);
+    }
     let registers = words
         .bytes(address, architecture.pt_regs_size)
         .and_then(|bytes| architecture.from_pt_regs(&bytes).ok())
-        .ok_or(End::Fault(address))?;
-    let pc = registers.get(architecture.pc).ok_or(End::NoRegisters)?;
-    Ok(unwinder.caller_at(registers, pc, true, How::SavedRegisters))
+        .ok_or(End::NoInformation)?;
+    let pc = registers.get(architecture.pc).ok_or(End::NoInformation)?;
+    match unwinder.is_user_mode(&registers) {
+        Some(true) => Err(End::UserMode),
+        Some(false) if unwinder.tables.is_code(pc) || pc == 0 => {
+            Ok(unwinder.caller_at(registers, pc, true, How::SavedRegisters))
+        }
+        _ => Err(End::NoInformation),
+    }
 }

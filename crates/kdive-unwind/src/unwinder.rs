@@ -425,7 +425,7 @@ impl<'a> Unwinder<'a> {
     }
 
     /// Whether saved registers are those of user mode, if they tell.
-    fn is_user_mode(&self, registers: &Registers) -> Option<bool> {
+    pub(crate) fn is_user_mode(&self, registers: &Registers) -> Option<bool> {
         let read = |register: Register| registers.get(register);
         match self.architecture.target {
             kdive_target::Architecture::Aarch64 => read(aarch64::PSTATE)

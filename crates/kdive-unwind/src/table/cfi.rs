@@ -117,8 +117,14 @@ impl TableBuilder {
             0
         };
         let mut table = fde.rows(frame, bases, context)?;
+        let mut address = fde.initial_address();
         while let Some(row) = table.next_row()? {
-            let Some(range) = self.clip(row.start_address(), row.end_address()) else {
+            if row.start_address() < address {
+                return Err(gimli::Error::InvalidCfiSetLoc(row.start_address()));
+            }
+            address = row.start_address();
+            let end = row.end_address().min(fde.end_address());
+            let Some(range) = self.clip(address, end) else {
                 continue;
             };
             let rules = self
