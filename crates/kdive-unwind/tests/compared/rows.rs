@@ -1,12 +1,10 @@
 //! Compiled rows of CFI, compared with readelf's.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{architecture, compile, table_of};
+use crate::programs::{architecture, compile, table_of};
 use kdive_unwind::table::{CfaRule, RegisterRule, Rules};
 
 /// A row as readelf prints it: rules by column.
@@ -101,7 +99,7 @@ fn check(path: &Path) -> usize {
 
 #[test]
 fn rows_of_programs() {
-    let source = r#"
+    let source = r"
         #include <alloca.h>
         #include <string.h>
         int leaf(int a) { return a + 1; }
@@ -114,7 +112,7 @@ fn rows_of_programs() {
             return indirect(a) * b + indirect(c) * d + e * f + g * h + space[a] + wide[d & 31];
         }
         int main(int argc, char **argv) { return many(argc, 1, 2, 3, 4, 5, 6, argc); }
-    "#;
+    ";
     let directory = tempfile::tempdir().unwrap();
     for compiler in ["gcc", "clang"] {
         for flags in [

@@ -1,10 +1,8 @@
 //! Damaged tables, sections and stacks: nothing may panic or go on without end.
 
-mod common;
-
 use std::sync::LazyLock;
 
-use common::{architecture, compile, table_of};
+use crate::programs::{architecture, compile, table_of};
 use kdive_unwind::expression::{self, Context, Encoding, Unavailable};
 use kdive_unwind::table::{FrameSection, OrcSections, OrcVersion, TableBuilder, UnwindTable};
 use kdive_unwind::{Architecture, End, FindTable, Registers, UnwindOptions, Unwinder};

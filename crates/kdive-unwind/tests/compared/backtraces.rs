@@ -1,8 +1,6 @@
 //! Stacks of compiled programs, compared with gdb frame by frame.
 
-mod common;
-
-use common::{Core, Frame, architecture, compile, run_under_gdb};
+use crate::programs::{Core, Frame, architecture, compile, run_under_gdb};
 use kdive_unwind::{End, How, Stack, UnwindOptions, Unwinder};
 
 fn unwind(core: &Core) -> Stack {
@@ -48,7 +46,7 @@ fn check(compiler: &str, source: &str, flags: &[&str]) -> Stack {
     stack
 }
 
-const CALLS: &str = r#"
+const CALLS: &str = r"
 #include <stdlib.h>
 #include <string.h>
 #include <alloca.h>
@@ -76,7 +74,7 @@ int main(int argc, char **argv) {
     qsort(values, 3, sizeof *values, compare);
     return values[0];
 }
-"#;
+";
 
 #[test]
 fn calls_at_every_optimization() {
@@ -105,14 +103,14 @@ fn static_programs_and_debug_frame() {
 
 #[test]
 fn deep_recursion() {
-    let source = r#"
+    let source = r"
         #include <stdlib.h>
         __attribute__((noinline)) int descend(int depth) {
             if (depth == 0) abort();
             return descend(depth - 1) + 1;
         }
         int main(void) { return descend(100000); }
-    "#;
+    ";
     let directory = tempfile::tempdir().unwrap();
     let program = compile(directory.path(), "gcc", "program", source, &["-O0"]);
     // gdb takes minutes for all of them.
@@ -137,7 +135,7 @@ fn deep_recursion() {
 
 #[test]
 fn signal_handlers_on_another_stack() {
-    let source = r#"
+    let source = r"
         #include <signal.h>
         #include <stdlib.h>
         #include <string.h>
@@ -151,7 +149,7 @@ fn signal_handlers_on_another_stack() {
             raise(SIGUSR1);
             return fail((int *)&stack);
         }
-    "#;
+    ";
     let stack = check("gcc", source, &["-O2"]);
     let interrupted: Vec<_> = stack.frames[1..]
         .iter()
@@ -181,10 +179,10 @@ fn exceptions_that_nobody_catches() {
 
 #[test]
 fn calls_of_null_pointers_are_guessed() {
-    let source = r#"
+    let source = r"
         __attribute__((noinline)) int call(int (*function)(void)) { return function() + 1; }
         int main(int argc, char **argv) { return call((void *)(long)(argc - 1)) + 1; }
-    "#;
+    ";
     let directory = tempfile::tempdir().unwrap();
     let program = compile(directory.path(), "gcc", "program", source, &["-O2"]);
     let (core, expected) = run_under_gdb(&program, 100);
