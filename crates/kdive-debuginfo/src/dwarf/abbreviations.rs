@@ -65,16 +65,41 @@ pub(super) struct Abbreviation {
     pub(super) tag: u16,
     pub(super) has_children: bool,
     pub(super) is_declaration: bool,
-    /// The name and the next sibling are at these offsets from the start of the attributes, as
-    /// an offset in `.debug_str` and a unit reference of 4 bytes: nearly all are.
+    /// Where the name is from the start of the attributes, if it is an offset in `.debug_str` of
+    /// 4 bytes and nothing before it varies in length: nearly all are.
     pub(super) name_at: Option<u16>,
+    /// The same for the next sibling, as a unit reference of 4 bytes.
     pub(super) sibling_at: Option<u16>,
     /// The number of bytes before the first attribute that `steps` has to look at.
     pub(super) fixed: u16,
     /// A range of [`Abbreviations::steps`].
     steps: (u32, u32),
+    /// The number of its [`Identity`].
+    identity: u32,
     /// Where its attribute specifications start in `.debug_abbrev`.
     specifications: u64,
+}
+
+/// An attribute that distinguishes declarations of the same name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Field {
+    /// The entry doesn't have it.
+    #[default]
+    None,
+    /// A number of `size` bytes at `at` from the start of the attributes.
+    Fixed { at: u16, size: u8 },
+    /// The same in all entries.
+    Constant(i64),
+}
+
+/// Where the attributes are that distinguish declarations of the same name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Identity {
+    pub(super) file: Field,
+    /// Line, column, size, encoding.
+    pub(super) others: [Field; 4],
+    /// Whether such an attribute is somewhere else, so that equal entries can't be told.
+    pub(super) is_incomplete: bool,
 }
 
 /// A compiled abbreviation table.
@@ -83,10 +108,19 @@ pub(super) struct Abbreviations {
     /// By code less one; compilers number them from one.
     dense: Vec<Option<Abbreviation>>,
     steps: Vec<Step>,
+    identities: Vec<Identity>,
 }
 
 /// Codes beyond this are not from any compiler.
 const GREATEST_CODE: u64 = 1 << 20;
+
+impl Abbreviation {
+    /// Whether all its attributes together always have the same length.
+    #[inline]
+    pub(super) fn is_fixed(&self) -> bool {
+        self.steps.0 == self.steps.1
+    }
+}
 
 impl Abbreviations {
     pub(super) fn get(&self, code: u64) -> Option<&Abbreviation> {
@@ -102,6 +136,13 @@ impl Abbreviations {
             .unwrap_or_default()
     }
 
+    pub(super) fn identity(&self, abbreviation: &Abbreviation) -> Identity {
+        self.identities
+            .get(abbreviation.identity as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// Compiles the table at `offset` of `.debug_abbrev`, in place of this one.
     pub(super) fn compile(
         &mut self,
@@ -111,6 +152,7 @@ impl Abbreviations {
     ) -> Result<(), &'static str> {
         self.dense.clear();
         self.steps.clear();
+        self.identities.clear();
         let mut cursor = Cursor::new(debug_abbrev, offset, encoding.byte_order)
             .ok_or("the abbreviations lie beyond the end of .debug_abbrev")?;
         let truncated = "the abbreviations are truncated";
@@ -143,8 +185,9 @@ impl Abbreviations {
         let first_step = self.steps.len();
         let mut fixed: u32 = 0;
         let mut seen = Seen::default();
+        let mut identity = Identity::default();
         let (mut name_at, mut sibling_at) = (None, None);
-        while let Some((attribute, form, _)) = read_specification(cursor)? {
+        while let Some((attribute, form, constant)) = read_specification(cursor)? {
             seen.note(attribute);
             let step = match step(attribute, form, encoding) {
                 Ok(step) => step,
@@ -152,6 +195,7 @@ impl Abbreviations {
             };
             let is_fixed_so_far = self.steps.len() == first_step;
             let here = u16::try_from(fixed).ok().filter(|_| is_fixed_so_far);
+            identity.note(attribute, constant, step, here);
             match (step, here) {
                 (Step::Name(StringForm::Str(4)), Some(here)) => {
                     name_at = Some(here);
@@ -173,7 +217,9 @@ impl Abbreviations {
         let Ok(fixed) = u16::try_from(fixed) else {
             return Some(Err("an abbreviation has too many attributes"));
         };
+        self.identities.push(identity);
         Some(Ok(Abbreviation {
+            identity: self.identities.len() as u32 - 1,
             kind: seen.entry_kind(tag),
             tag,
             has_children,
@@ -225,6 +271,30 @@ fn read_specification(cursor: &mut Cursor<'_>) -> Option<Option<(u16, u16, Optio
         u16::try_from(form).unwrap_or(u16::MAX),
         constant,
     )))
+}
+
+impl Identity {
+    fn note(&mut self, attribute: u16, constant: Option<i64>, step: Step, here: Option<u16>) {
+        let [line, column, size, encoding] = &mut self.others;
+        let field = match dw::DwAt(attribute) {
+            dw::DW_AT_decl_file => &mut self.file,
+            dw::DW_AT_decl_line => line,
+            dw::DW_AT_decl_column => column,
+            dw::DW_AT_byte_size => size,
+            dw::DW_AT_encoding => encoding,
+            _ => return,
+        };
+        match (constant, step, here) {
+            (Some(value), _, _) => *field = Field::Constant(value),
+            (None, Step::Skip(length @ 1..=8), Some(at)) => {
+                *field = Field::Fixed {
+                    at,
+                    size: length as u8,
+                };
+            }
+            _ => self.is_incomplete = true,
+        }
+    }
 }
 
 /// Which attributes an abbreviation has.
@@ -356,6 +426,12 @@ fn step(attribute: u16, form: u16, encoding: Encoding) -> Result<Step, &'static 
 }
 
 impl Cursor<'_> {
+    /// Gets past the value of an attribute or a line table's field.
+    pub(super) fn skip_form(&mut self, form: u64, encoding: Encoding) -> Option<()> {
+        let step = step(0, u16::try_from(form).ok()?, encoding).ok()?;
+        self.take_step(step, encoding)
+    }
+
     /// Gets past one attribute. The caller remembers what is to be remembered.
     pub(super) fn take_step(&mut self, step: Step, encoding: Encoding) -> Option<()> {
         match step {

@@ -64,6 +64,13 @@ impl<'a> Cursor<'a> {
         Some(byte)
     }
 
+    /// A number of up to eight bytes at `offset` from here.
+    pub(super) fn peek(&self, offset: u16, size: u8) -> Option<u64> {
+        let mut there = *self;
+        there.skip(u64::from(offset))?;
+        there.unsigned(size)
+    }
+
     /// The four bytes at `offset` from here, as a number.
     #[inline]
     pub(super) fn peek_u32(&self, offset: u16) -> Option<u32> {
@@ -73,10 +80,29 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned number of up to eight bytes.
+    #[inline]
     pub(super) fn unsigned(&mut self, size: u8) -> Option<u64> {
         let end = self.position.checked_add(usize::from(size))?;
         let bytes = self.data.get(self.position..end)?;
         self.position = end;
+        match *bytes {
+            [byte] => Some(u64::from(byte)),
+            [a, b] => Some(u64::from(u32_from(self.byte_order, self.widen([a, b])))),
+            [a, b, c, d] => Some(u64::from(u32_from(self.byte_order, [a, b, c, d]))),
+            _ => self.unsigned_of_any_size(bytes),
+        }
+    }
+
+    /// Two bytes as four, in the byte order.
+    #[inline]
+    fn widen(&self, [a, b]: [u8; 2]) -> [u8; 4] {
+        match self.byte_order {
+            ByteOrder::Little => [a, b, 0, 0],
+            ByteOrder::Big => [0, 0, a, b],
+        }
+    }
+
+    fn unsigned_of_any_size(&self, bytes: &[u8]) -> Option<u64> {
         let mut whole = [0; 8];
         match self.byte_order {
             ByteOrder::Little => whole.get_mut(..bytes.len())?.copy_from_slice(bytes),
@@ -155,22 +181,43 @@ pub(super) struct UnitHeader {
     pub(super) dwo_id: Option<u64>,
 }
 
-/// Reads the unit headers of `.debug_info` or, if `is_types`, of `.debug_types`.
-pub(super) fn unit_headers(
-    section: &[u8],
+/// The unit headers of a section, read one after the other.
+pub(super) struct UnitHeaders<'a> {
+    section: &'a [u8],
     is_types: bool,
     byte_order: ByteOrder,
-) -> Result<Vec<UnitHeader>, (u64, &'static str)> {
-    let mut headers = Vec::new();
-    let mut offset = 0;
-    while offset < section.len() as u64 {
-        let header = unit_header(section, offset, is_types, byte_order)
-            .ok_or((offset, "the unit's header is truncated"))?
-            .map_err(|message| (offset, message))?;
-        offset = header.end;
-        headers.push(header);
+    position: u64,
+}
+
+impl<'a> UnitHeaders<'a> {
+    /// Those of `.debug_info` or, if `is_types`, of `.debug_types`.
+    pub(super) fn new(section: &'a [u8], is_types: bool, byte_order: ByteOrder) -> Self {
+        UnitHeaders {
+            section,
+            is_types,
+            byte_order,
+            position: 0,
+        }
     }
-    Ok(headers)
+
+    /// Where the next unit starts.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next header. An error has the offset of the unit.
+    pub(super) fn next(&mut self) -> Result<Option<UnitHeader>, (u64, &'static str)> {
+        let offset = self.position;
+        if offset >= self.section.len() as u64 {
+            return Ok(None);
+        }
+        let header = unit_header(self.section, offset, self.is_types, self.byte_order)
+            .ok_or((offset, "the unit's header is truncated"))
+            .and_then(|header| header.map_err(|message| (offset, message)));
+        // After an error there is nothing more to be read.
+        self.position = header.as_ref().map_or(u64::MAX, |header| header.end);
+        header.map(Some)
+    }
 }
 
 fn unit_header(

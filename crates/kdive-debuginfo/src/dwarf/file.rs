@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use gimli::{EndianSlice, RunTimeEndian};
 use kdive_target::ByteOrder;
 
-use super::encoding::{UnitHeader, unit_headers};
+use super::encoding::{UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
 use super::scan::{Defect, ScanSections};
 use crate::bytes::c_string_at;
@@ -115,6 +115,10 @@ impl DwarfFile {
             return Ok(None);
         }
         file.index = Index::build(collected, &file);
+        // What was read for the index alone needn't stay in memory.
+        for name in [".debug_abbrev", ".debug_str", ".debug_line"] {
+            elf.forget(elf.section_data(name)?.unwrap_or_default());
+        }
         Ok(Some(file))
     }
 
@@ -141,16 +145,18 @@ impl DwarfFile {
             let defect =
                 |(offset, message): Defect| elf.bad(&format!("{name}+{offset:#x}: {message}"));
             let is_types = name == ".debug_types";
-            let headers =
-                unit_headers(entries, is_types, elf.platform().byte_order).map_err(defect)?;
+            let headers = UnitHeaders::new(entries, is_types, elf.platform().byte_order);
             let sections = ScanSections {
                 entries,
                 base,
                 abbrev: section(".debug_abbrev")?,
                 str_offsets: section(".debug_str_offsets")?,
+                line: elf.section_data(".debug_line")?.unwrap_or_default(),
                 is_dwo: self.is_dwo,
             };
-            collected.extend(scan(sections, &headers, |bytes| elf.forget(bytes)).map_err(defect)?);
+            let (headers, found) =
+                scan(sections, headers, |bytes| elf.forget(bytes)).map_err(defect)?;
+            collected.extend(found);
             for header in headers {
                 if let Some((signature, offset)) = header.type_signature {
                     self.type_signatures.push((signature, base + offset));

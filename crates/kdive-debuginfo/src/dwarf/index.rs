@@ -3,10 +3,15 @@
 //! Names are not stored but referred to, and found by their hash. It is made by sorting what the
 //! [scan](super::scan) collected by the offset of the name, as linkers merge equal strings.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use foldhash::fast::FixedState;
 use rayon::prelude::*;
 
-use super::encoding::UnitHeader;
-use super::scan::{Collected, Defect, Named, ScanSections, Scanner};
+use super::encoding::{UnitHeader, UnitHeaders};
+use super::identity::Fingerprint;
+use super::scan::{Collected, Defect, InlineNames, Named, ScanSections, Scanner};
 use crate::description::{ObjectKinds, TypeKinds};
 
 /// What an entry is kept as.
@@ -43,7 +48,7 @@ impl EntryKind {
         EntryKind::ALL.get(usize::from(number)).copied()
     }
 
-    fn is_type(self) -> bool {
+    pub(super) fn is_type(self) -> bool {
         (self as u8) <= EntryKind::Base as u8
     }
 }
@@ -137,26 +142,32 @@ pub(super) struct NameRef {
 /// Sections may have this many bytes: offsets are kept in 40 bits.
 pub(super) const GREATEST_OFFSET: u64 = (1 << 40) - 1;
 
-/// A collected entry: two 40-bit offsets, a kind and flags in 12 bytes. There are millions.
+/// A collected entry: two 40-bit offsets, a kind, flags and a fingerprint in 16 bytes. There may
+/// be millions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawEntry {
     name_low: u32,
     die_low: u32,
     /// Kind, flags, high byte of the name's offset, high byte of the entry's.
     rest: u32,
+    /// [`Fingerprint::short`], or 0 if it is not known.
+    fingerprint: u32,
 }
 
 impl RawEntry {
     #[inline]
-    pub(super) fn new(name: u64, die: u64, kind: EntryKind, flags: EntryFlags) -> RawEntry {
-        let high = |offset: u64| (offset >> 32) as u32 & 0xff;
+    pub(super) fn new(
+        die: u64,
+        kind: EntryKind,
+        flags: EntryFlags,
+        fingerprint: Option<Fingerprint>,
+    ) -> RawEntry {
+        let high = (die >> 32) as u32 & 0xff;
         RawEntry {
-            name_low: name as u32,
+            name_low: 0,
             die_low: die as u32,
-            rest: high(die)
-                | (high(name) << 8)
-                | (u32::from(flags.bits()) << 16)
-                | ((kind as u32) << 24),
+            rest: high | (u32::from(flags.bits()) << 16) | ((kind as u32) << 24),
+            fingerprint: fingerprint.map_or(0, Fingerprint::short),
         }
     }
 
@@ -164,7 +175,8 @@ impl RawEntry {
         (u64::from((self.rest >> 8) & 0xff) << 32) | u64::from(self.name_low)
     }
 
-    fn with_name(self, name: u64) -> RawEntry {
+    #[inline]
+    pub(super) fn with_name(self, name: u64) -> RawEntry {
         let high = (name >> 32) as u32 & 0xff;
         let rest = (self.rest & !0xff00) | (high << 8);
         RawEntry {
@@ -197,8 +209,13 @@ impl Entry {
         EntryKind::from_number((self.0 >> 48) as u8)
     }
 
+    /// Its kind as a set.
+    fn kinds(self) -> EntryKinds {
+        EntryKinds::from_bits_truncate(1u16.checked_shl((self.0 >> 48) as u32).unwrap_or(0))
+    }
+
     fn is_in(self, kinds: EntryKinds) -> bool {
-        kinds.bits() & 1u16.checked_shl((self.0 >> 48) as u32).unwrap_or(0) != 0
+        kinds.intersects(self.kinds())
     }
 }
 
@@ -265,41 +282,58 @@ pub(super) trait Strings: Sync {
 /// so much that one thread waits for the other, or that much of the file is mapped at a time.
 const RUN_LENGTH: u64 = 2 << 20;
 
-/// Scans units in parallel. `done` is told the entries that a run has finished with.
+/// Scans the units of a section in parallel. `done` is told the bytes that were finished with.
 pub(super) fn scan(
     sections: ScanSections<'_>,
-    units: &[UnitHeader],
+    headers: UnitHeaders<'_>,
     done: impl Fn(&[u8]) + Sync,
-) -> Result<Vec<Collected>, Defect> {
-    let mut runs: Vec<&[UnitHeader]> = Vec::new();
-    let mut rest = units;
-    while let Some(first) = rest.first() {
-        let limit = first.offset.saturating_add(RUN_LENGTH);
-        let length = rest.iter().take_while(|unit| unit.offset < limit).count();
-        let (run, others) = rest.split_at(length.max(1));
-        runs.push(run);
-        rest = others;
-    }
-    let mut collected: Vec<Collected> = runs
-        .par_iter()
-        .map(|run| {
-            let mut scanner = Scanner::new(sections);
-            for unit in *run {
+) -> Result<(Vec<UnitHeader>, Vec<Collected>), Defect> {
+    let headers = Mutex::new(headers);
+    // Each thread takes runs in the order of the file. So what it leaves out because it met it
+    // before is never the first of its kind in the file, and the result is always the same.
+    let next_run = || -> Result<Vec<UnitHeader>, Defect> {
+        let mut run: Vec<UnitHeader> = Vec::new();
+        let mut headers = headers.lock().unwrap_or_else(PoisonError::into_inner);
+        while run
+            .first()
+            .is_none_or(|first| headers.position() - first.offset < RUN_LENGTH)
+        {
+            let Some(header) = headers.next()? else { break };
+            run.push(header);
+        }
+        Ok(run)
+    };
+    let scan_runs = |_| -> Result<(Vec<UnitHeader>, Collected), Defect> {
+        let mut scanner = Scanner::new(sections);
+        let mut units = Vec::new();
+        loop {
+            let run = next_run()?;
+            let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                return Ok((units, scanner.collected));
+            };
+            for unit in &run {
                 scanner.scan(unit)?;
             }
-            if let (Some(first), Some(last)) = (run.first(), run.last())
-                && let Some(bytes) = sections
-                    .entries
-                    .get(first.offset as usize..last.end as usize)
+            if let Some(bytes) = sections
+                .entries
+                .get(first.offset as usize..last.end as usize)
             {
                 done(bytes);
             }
-            Ok(scanner.collected)
-        })
+            units.extend(run);
+        }
+    };
+    let per_thread: Vec<_> = (0..rayon::current_num_threads())
+        .into_par_iter()
+        .with_max_len(1)
+        .map(scan_runs)
         .collect::<Result<_, Defect>>()?;
-    let deferred = resolve_deferred(sections, units, &mut collected)?;
+    let (units, mut collected): (Vec<_>, Vec<_>) = per_thread.into_iter().unzip();
+    let mut units = units.concat();
+    units.sort_unstable_by_key(|unit| unit.offset);
+    let deferred = resolve_deferred(sections, &units, &mut collected)?;
     collected.push(deferred);
-    Ok(collected)
+    Ok((units, collected))
 }
 
 /// Finds the names that entries have in other units.
@@ -315,7 +349,6 @@ fn resolve_deferred(
     // In this order, each unit's abbreviations are compiled once.
     deferred.sort_by_key(|deferred| deferred.target);
     let mut scanner = Scanner::new(sections);
-    let mut resolved = Collected::default();
     for item in deferred {
         let mut target = item.target;
         for _ in 0..8 {
@@ -325,7 +358,7 @@ fn resolve_deferred(
             };
             match scanner.name_of(unit, target)? {
                 Some(Named::Name(name)) => {
-                    resolved.entries[name.source as usize].push(item.entry.with_name(name.offset));
+                    scanner.push_named(name, item.entry);
                     break;
                 }
                 Some(Named::Elsewhere(next)) if next != target => target = next,
@@ -333,7 +366,7 @@ fn resolve_deferred(
             }
         }
     }
-    Ok(resolved)
+    Ok(scanner.collected)
 }
 
 impl Index {
@@ -344,12 +377,17 @@ impl Index {
             index.scopes.append(&mut run.scopes);
         }
         link_scopes(&mut index.scopes);
+        let inline_hashes = merge_inline_names(&mut collected);
         for source in NameSource::ALL {
             let runs: Vec<Vec<RawEntry>> = collected
                 .iter_mut()
                 .map(|run| std::mem::take(&mut run.entries[source as usize]))
                 .collect();
-            index.add_source(source, runs, strings);
+            index.add_source(source, runs, |offset| match source {
+                // Reading these again would touch all of .debug_info.
+                NameSource::Inline => inline_hashes.get(&offset).copied().unwrap_or_default(),
+                _ => hash_name(strings.string(NameRef { source, offset })),
+            });
         }
         let mut scratch = Vec::new();
         radix_sort(&mut index.groups, &mut scratch, |group| {
@@ -361,49 +399,63 @@ impl Index {
     fn add_source(
         &mut self,
         source: NameSource,
-        mut runs: Vec<Vec<RawEntry>>,
-        strings: &impl Strings,
+        runs: Vec<Vec<RawEntry>>,
+        hash: impl Fn(u64) -> u32,
     ) {
-        if source == NameSource::Inline {
-            merge_inline(&mut runs, strings);
-        }
         let mut sorted = Vec::with_capacity(runs.iter().map(Vec::len).sum());
         for run in runs {
             sorted.extend_from_slice(&run);
         }
         radix_sort(&mut sorted, &mut Vec::new(), |entry| entry.name());
-        self.entries.reserve(sorted.len());
-        for group in sorted.chunk_by(|a, b| a.name_low == b.name_low && a.name() == b.name()) {
-            self.add_group(source, group, strings);
+        for group in sorted.chunk_by_mut(|a, b| a.name_low == b.name_low && a.name() == b.name()) {
+            self.add_group(source, group, &hash);
         }
     }
 
-    fn add_group(&mut self, source: NameSource, group: &[RawEntry], strings: &impl Strings) {
+    /// Adds the entries with one name, which are in no order.
+    fn add_group(
+        &mut self,
+        source: NameSource,
+        group: &mut [RawEntry],
+        hash: &impl Fn(u64) -> u32,
+    ) {
         let Some(offset) = group.first().map(|entry| entry.name()) else {
             return;
         };
         let first = self.entries.len();
-        // Of a type that is defined, declarations are not kept.
-        let mut defined = 0u16;
-        for raw in group {
+        // Of equal entries the first one in the file is kept, and of a type that is defined, the
+        // definitions.
+        group.sort_unstable_by_key(|raw| (raw.fingerprint, raw.entry().die()));
+        let mut defined = EntryKinds::empty();
+        let mut last = 0;
+        for raw in group.iter() {
             let entry = raw.entry();
+            if raw.fingerprint != 0 && std::mem::replace(&mut last, raw.fingerprint) == last {
+                continue;
+            }
             if !entry.flags().contains(EntryFlags::DECLARATION) {
-                defined |= 1 << ((entry.0 >> 48) & 15);
+                defined |= entry.kinds();
+            }
+            self.entries.push(entry);
+        }
+        let added = self.entries.get_mut(first..).unwrap_or_default();
+        added.sort_unstable_by_key(|entry| entry.die());
+        let mut kept = first;
+        for number in first..self.entries.len() {
+            let entry = self.entries[number];
+            let is_superfluous = entry.flags().contains(EntryFlags::DECLARATION)
+                && !entry.flags().contains(EntryFlags::NESTED)
+                && entry.kind().is_some_and(EntryKind::is_type)
+                && entry.is_in(defined);
+            if !is_superfluous {
+                self.entries[kept] = entry;
+                kept += 1;
             }
         }
-        self.entries
-            .extend(group.iter().map(|raw| raw.entry()).filter(|entry| {
-                let kind = (entry.0 >> 48) & 15;
-                let is_superfluous = entry.flags().contains(EntryFlags::DECLARATION)
-                    && !entry.flags().contains(EntryFlags::NESTED)
-                    && entry.kind().is_some_and(EntryKind::is_type)
-                    && defined & (1 << kind) != 0;
-                !is_superfluous
-            }));
-        let hash = hash_name(strings.string(NameRef { source, offset }));
+        self.entries.truncate(kept);
         self.groups.push(Group {
-            hash,
-            count: (self.entries.len() - first) as u32,
+            hash: hash(offset),
+            count: (kept - first) as u32,
             first: first as u64,
             name: offset | ((source as u64) << 40),
         });
@@ -496,18 +548,33 @@ fn link_scopes(scopes: &mut Vec<Scope>) {
     }
 }
 
-/// Gives equal names the same offset: those in entries are not merged by linkers.
-fn merge_inline(runs: &mut [Vec<RawEntry>], strings: &impl Strings) {
-    let mut first_offsets: std::collections::HashMap<&[u8], u64, foldhash::fast::FixedState> =
-        std::collections::HashMap::default();
-    for entry in runs.iter_mut().flatten() {
-        let offset = entry.name();
-        let name = strings.string(NameRef {
-            source: NameSource::Inline,
-            offset,
-        });
-        *entry = entry.with_name(*first_offsets.entry(name).or_insert(offset));
+/// Gives equal names in entries the same offset, the least one, in all that was collected.
+/// Returns the hash of the name at each such offset.
+fn merge_inline_names(collected: &mut [Collected]) -> HashMap<u64, u32, FixedState> {
+    let mut merged = InlineNames::default();
+    for run in &*collected {
+        for (name, &offset) in &run.inline_names {
+            let first = merged.entry(name.clone()).or_insert(offset);
+            *first = offset.min(*first);
+        }
     }
+    for run in collected {
+        let mut replacements: HashMap<u64, u64, FixedState> = HashMap::default();
+        for (name, offset) in std::mem::take(&mut run.inline_names) {
+            if let Some(&first) = merged.get(&name) {
+                replacements.insert(offset, first);
+            }
+        }
+        for entry in &mut run.entries[NameSource::Inline as usize] {
+            if let Some(&first) = replacements.get(&entry.name()) {
+                *entry = entry.with_name(first);
+            }
+        }
+    }
+    merged
+        .into_iter()
+        .map(|(name, offset)| (offset, hash_name(&name)))
+        .collect()
 }
 
 /// FNV-1a, folded: the hash is kept on disk, so it must never change.

@@ -7,6 +7,7 @@ mod abbreviations;
 mod encoding;
 mod entry;
 mod file;
+mod identity;
 mod index;
 mod lines;
 mod objects;

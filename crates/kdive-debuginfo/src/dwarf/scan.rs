@@ -3,11 +3,17 @@
 //! Only what is visible outside functions is collected. Children that hold nothing of interest
 //! are jumped over by their parent's `DW_AT_sibling`.
 
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
 use gimli::constants as dw;
 
+use super::abbreviations::Field;
 use super::abbreviations::{Abbreviation, Abbreviations, ReferenceForm, Step, StringForm};
 use super::encoding::{Cursor, Encoding, UnitHeader};
+use super::identity::{self, Fingerprint, Met};
 use super::index::{EntryFlags, EntryKind, NameRef, NameSource, RawEntry, Scope};
+use crate::bytes::c_string_at;
 
 /// The sections that the pass reads, of one file.
 #[derive(Clone, Copy)]
@@ -18,6 +24,7 @@ pub(super) struct ScanSections<'a> {
     pub(super) base: u64,
     pub(super) abbrev: &'a [u8],
     pub(super) str_offsets: &'a [u8],
+    pub(super) line: &'a [u8],
     /// Whether the units are those of a `.dwo` file.
     pub(super) is_dwo: bool,
 }
@@ -37,7 +44,12 @@ pub(super) struct Collected {
     pub(super) entries: [Vec<RawEntry>; NameSource::COUNT],
     pub(super) deferred: Vec<Deferred>,
     pub(super) scopes: Vec<Scope>,
+    /// Names in entries, which no linker merges, and where each is first.
+    pub(super) inline_names: InlineNames,
 }
+
+/// Names that are written in entries, and the offset that stands for each.
+pub(super) type InlineNames = HashMap<Box<[u8]>, u64, FixedState>;
 
 /// A defect of the input: the section offset, and what is wrong there.
 pub(super) type Defect = (u64, &'static str);
@@ -54,6 +66,9 @@ pub(super) struct Scanner<'a> {
     abbreviations: Abbreviations,
     /// Which table `abbreviations` holds.
     compiled: Option<(u64, Encoding)>,
+    /// What identifies the files of the current unit; empty if that is not known.
+    files: Vec<Fingerprint>,
+    met: Met,
     pub(super) collected: Collected,
 }
 
@@ -62,8 +77,17 @@ pub(super) struct Scanner<'a> {
 struct Enclosing {
     die: u64,
     kind: EntryKind,
-    /// How many scopes were collected before it.
+    /// What identifies the entry, if it is known.
+    fingerprint: Option<Fingerprint>,
+    /// The number of its scope, if it is one.
     scope: Option<usize>,
+}
+
+/// An entry that is to be collected.
+struct Place {
+    at: u64,
+    kind: EntryKind,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// What was seen on the way past the attributes of an entry.
@@ -80,6 +104,9 @@ enum Origin {
     Section(u64),
 }
 
+/// An entry's offset and, unless it ends a list of siblings, its abbreviation.
+type Next = (u64, Option<(Abbreviation, EntryKind)>);
+
 /// A unit that is being scanned.
 struct Unit<'a> {
     header: UnitHeader,
@@ -95,16 +122,24 @@ impl<'a> Scanner<'a> {
             sections,
             abbreviations: Abbreviations::default(),
             compiled: None,
+            files: Vec::new(),
+            met: Met::default(),
             collected: Collected::default(),
         }
+    }
+
+    /// Collects an entry whose name was found elsewhere.
+    pub(super) fn push_named(&mut self, name: NameRef, entry: RawEntry) {
+        self.push(name, entry);
     }
 
     /// Collects the names of one unit.
     pub(super) fn scan(&mut self, header: &UnitHeader) -> Result<(), Defect> {
         let mut unit = self.begin(header)?;
         let truncated = (header.offset, TRUNCATED);
-        let root = self.entry_at(&mut unit)?;
-        let Some(root) = root else { return Ok(()) };
+        let Some(root) = self.entry_at(&mut unit)?.copied() else {
+            return Ok(());
+        };
         self.read_root(&mut unit, &root).ok_or(truncated)?;
         if !root.has_children {
             return Ok(());
@@ -119,7 +154,7 @@ impl<'a> Scanner<'a> {
         offset: u64,
     ) -> Result<Option<Named>, Defect> {
         let mut unit = self.begin(header)?;
-        if let Some(root) = self.entry_at(&mut unit)? {
+        if let Some(root) = self.entry_at(&mut unit)?.copied() {
             self.read_root(&mut unit, &root)
                 .ok_or((header.offset, TRUNCATED))?;
         }
@@ -149,20 +184,20 @@ impl<'a> Scanner<'a> {
 
     /// Reads an abbreviation code. `None` ends a list of siblings.
     #[inline]
-    fn entry_at(&self, unit: &mut Unit<'_>) -> Result<Option<Abbreviation>, Defect> {
+    fn entry_at(&self, unit: &mut Unit<'_>) -> Result<Option<&Abbreviation>, Defect> {
         let at = unit.cursor.position();
         let code = unit.cursor.uleb().ok_or((at, TRUNCATED))?;
         if code == 0 {
             return Ok(None);
         }
         match self.abbreviations.get(code) {
-            Some(abbreviation) => Ok(Some(*abbreviation)),
+            Some(abbreviation) => Ok(Some(abbreviation)),
             None => Err((at, "an entry has an unknown abbreviation")),
         }
     }
 
     /// Reads what matters of a unit's own attributes, and gets past them.
-    fn read_root(&self, unit: &mut Unit<'_>, root: &Abbreviation) -> Option<()> {
+    fn read_root(&mut self, unit: &mut Unit<'_>, root: &Abbreviation) -> Option<()> {
         let encoding = unit.header.encoding;
         // In a .dwo file the table of string offsets has a header that nothing points past.
         unit.str_offsets_base = match (self.sections.is_dwo, encoding.version, encoding.is_dwarf64)
@@ -173,6 +208,8 @@ impl<'a> Scanner<'a> {
         };
         let mut language = None;
         let mut str_offsets_base = None;
+        let mut line_table = None;
+        let mut directory = Fingerprint::new(0);
         Abbreviations::for_each_attribute(
             self.sections.abbrev,
             root,
@@ -195,6 +232,11 @@ impl<'a> Scanner<'a> {
                         };
                     }
                     dw::DW_AT_str_offsets_base => str_offsets_base = value.unsigned(size),
+                    dw::DW_AT_stmt_list => line_table = value.unsigned(size),
+                    dw::DW_AT_comp_dir => {
+                        let read = identity::read_string(value, u64::from(form), encoding);
+                        directory = read.unwrap_or(directory);
+                    }
                     _ => {}
                 }
             },
@@ -203,44 +245,63 @@ impl<'a> Scanner<'a> {
             unit.str_offsets_base = base;
         }
         unit.has_nested_names = !language.is_some_and(is_c);
+        let files = &mut self.files;
+        let read = line_table.and_then(|offset| {
+            identity::read_files(self.sections.line, offset, encoding, directory, files)
+        });
+        if read.is_none() {
+            self.files.clear();
+        }
         Some(())
     }
 
     fn scan_children(&mut self, unit: &mut Unit<'a>) -> Result<(), Defect> {
         let mut enclosing: Vec<Enclosing> = Vec::new();
-        loop {
-            let at = unit.cursor.position();
-            if at == unit.header.end {
-                // Some compilers leave out the last null entries.
-                break;
-            }
-            let Some(abbreviation) = self.entry_at(unit)? else {
-                match enclosing.pop() {
-                    None => break,
-                    Some(inner) => {
-                        if let Some(scope) =
-                            inner.scope.and_then(|n| self.collected.scopes.get_mut(n))
-                        {
-                            scope.end = self.sections.base + at;
-                        }
-                    }
+        while let Some((at, abbreviation)) = self.next_named(unit)? {
+            let Some((abbreviation, kind)) = abbreviation else {
+                let Some(inner) = enclosing.pop() else { break };
+                if let Some(scope) = inner.scope.and_then(|n| self.collected.scopes.get_mut(n)) {
+                    scope.end = self.sections.base + at;
                 }
                 continue;
             };
-            let Some(kind) = abbreviation.kind else {
-                self.skip(unit, &abbreviation, at)?;
-                continue;
-            };
+            let attributes = unit.cursor;
             let seen = self.pass(unit, &abbreviation).ok_or((at, TRUNCATED))?;
-            self.collect(unit, &abbreviation, kind, &seen, at, &enclosing);
+            let holds_names = abbreviation.has_children
+                && match kind {
+                    EntryKind::Enum | EntryKind::Namespace => true,
+                    EntryKind::Struct | EntryKind::Union | EntryKind::Class => {
+                        unit.has_nested_names
+                    }
+                    _ => false,
+                };
+            let fingerprint = if kind.is_type() {
+                self.fingerprint(unit, &abbreviation, kind, &seen, attributes, &enclosing)
+                    .map(|fingerprint| fingerprint.with(sibling_distance(unit, &seen, at)))
+            } else {
+                None
+            };
+            let is_known = fingerprint.is_some_and(|fingerprint| !self.met.insert(fingerprint));
+            if is_known && !(holds_names && unit.has_nested_names && seen.sibling.is_none()) {
+                if abbreviation.has_children {
+                    self.skip_children(unit, seen.sibling, at)?;
+                }
+                continue;
+            }
+            self.collect(
+                unit,
+                &abbreviation,
+                &seen,
+                Place {
+                    at,
+                    kind,
+                    fingerprint,
+                },
+                &enclosing,
+            );
             if !abbreviation.has_children {
                 continue;
             }
-            let holds_names = match kind {
-                EntryKind::Enum | EntryKind::Namespace => true,
-                EntryKind::Struct | EntryKind::Union | EntryKind::Class => unit.has_nested_names,
-                _ => false,
-            };
             if !holds_names {
                 self.skip_children(unit, seen.sibling, at)?;
                 continue;
@@ -254,9 +315,14 @@ impl<'a> Scanner<'a> {
                 self.collected.scopes.push(Scope::starting_at(start));
                 self.collected.scopes.len() - 1
             });
+            let fingerprint = match kind {
+                EntryKind::Namespace => namespace_fingerprint(&seen, &enclosing),
+                _ => fingerprint,
+            };
             enclosing.push(Enclosing {
                 die: at,
                 kind,
+                fingerprint,
                 scope,
             });
         }
@@ -268,15 +334,47 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Gets past entries that are not collected. Returns the offset and the abbreviation of the
+    /// next one that is, or at the end of a list of siblings no abbreviation, and `None` at the
+    /// end of the unit.
+    ///
+    /// This is where most of the time goes.
+    fn next_named(&self, unit: &mut Unit<'_>) -> Result<Option<Next>, Defect> {
+        loop {
+            let at = unit.cursor.position();
+            if at >= unit.header.end {
+                // Some compilers leave out the last null entries.
+                return Ok(None);
+            }
+            let Some(abbreviation) = self.entry_at(unit)? else {
+                return Ok(Some((at, None)));
+            };
+            if let Some(kind) = abbreviation.kind {
+                return Ok(Some((at, Some((*abbreviation, kind)))));
+            }
+            if !abbreviation.has_children && abbreviation.is_fixed() {
+                unit.cursor
+                    .skip(u64::from(abbreviation.fixed))
+                    .ok_or((at, TRUNCATED))?;
+            } else {
+                self.skip(unit, abbreviation, at)?;
+            }
+        }
+    }
+
     fn collect(
         &mut self,
         unit: &Unit<'_>,
         abbreviation: &Abbreviation,
-        mut kind: EntryKind,
         seen: &Seen,
-        at: u64,
+        place: Place,
         enclosing: &[Enclosing],
     ) {
+        let Place {
+            at,
+            mut kind,
+            mut fingerprint,
+        } = place;
         let mut flags = EntryFlags::empty();
         let mut die = at;
         let mut within = enclosing;
@@ -293,6 +391,7 @@ impl<'a> Scanner<'a> {
             }
             die = inner.die;
             within = outer;
+            fingerprint = inner.fingerprint;
         }
         if dw::DwTag(abbreviation.tag) == dw::DW_TAG_member {
             kind = EntryKind::Variable;
@@ -301,25 +400,94 @@ impl<'a> Scanner<'a> {
         flags.set(EntryFlags::NESTED, !within.is_empty());
         let die = self.sections.base + die;
         if let Some(name) = seen.name {
-            self.push(name, RawEntry::new(name.offset, die, kind, flags));
+            self.push(name, RawEntry::new(die, kind, flags, fingerprint));
             return;
         }
         let Some(origin) = seen.origin else { return };
         flags.insert(EntryFlags::NAMED_ELSEWHERE);
         match self.follow_origin(unit, origin) {
             Some(Named::Name(name)) => {
-                self.push(name, RawEntry::new(name.offset, die, kind, flags));
+                self.push(name, RawEntry::new(die, kind, flags, None));
             }
             Some(Named::Elsewhere(target)) => self.collected.deferred.push(Deferred {
                 target,
-                entry: RawEntry::new(0, die, kind, flags),
+                entry: RawEntry::new(die, kind, flags, None),
             }),
             None => {}
         }
     }
 
+    /// What identifies a type, except for the length of its description. `None` if that can't be
+    /// told.
+    fn fingerprint(
+        &self,
+        unit: &Unit<'_>,
+        abbreviation: &Abbreviation,
+        kind: EntryKind,
+        seen: &Seen,
+        attributes: Cursor<'_>,
+        enclosing: &[Enclosing],
+    ) -> Option<Fingerprint> {
+        let identity = self.abbreviations.identity(abbreviation);
+        if identity.is_incomplete || seen.origin.is_some() {
+            return None;
+        }
+        let mut fingerprint = Fingerprint::new(kind as u64);
+        if let Some(outer) = enclosing.last() {
+            fingerprint = fingerprint.with(outer.fingerprint?.value());
+        }
+        let name = match seen.name {
+            Some(name) if name.source == NameSource::Inline => return None,
+            Some(name) => name,
+            // An enumeration without a name is told from another one on the same line by its
+            // first enumerator.
+            None => {
+                let mut child = Unit {
+                    cursor: unit.cursor,
+                    ..*unit
+                };
+                let abbreviation = self.entry_at(&mut child).ok()??;
+                self.pass(&mut child, abbreviation)?.name?
+            }
+        };
+        fingerprint = fingerprint.with(name.offset).with(name.source as u64);
+        if abbreviation.is_declaration {
+            fingerprint = fingerprint.with(1);
+        }
+        let value = |field| match field {
+            Field::None => Some(0),
+            Field::Fixed { at, size } => attributes.peek(at, size),
+            Field::Constant(value) => Some(value as u64),
+        };
+        if !matches!(identity.file, Field::None) {
+            let file = self
+                .files
+                .get(usize::try_from(value(identity.file)?).ok()?)?;
+            fingerprint = fingerprint.with(file.value());
+        }
+        for field in identity.others {
+            fingerprint = fingerprint.with(value(field)?);
+        }
+        Some(fingerprint)
+    }
+
     fn push(&mut self, name: NameRef, entry: RawEntry) {
+        let entry = match name.source {
+            NameSource::Inline => entry.with_name(self.inline_name(name.offset)),
+            _ => entry.with_name(name.offset),
+        };
         self.collected.entries[name.source as usize].push(entry);
+    }
+
+    /// The offset that stands for the name at `offset`.
+    fn inline_name(&mut self, offset: u64) -> u64 {
+        let start = offset.saturating_sub(self.sections.base) as usize;
+        let name = c_string_at(self.sections.entries, start).unwrap_or_default();
+        if let Some(&first) = self.collected.inline_names.get(name) {
+            return first;
+        }
+        self.collected.inline_names.insert(name.into(), offset);
+        offset
     }
 
     /// The name of the entry that `origin` leads to.
@@ -338,7 +506,7 @@ impl<'a> Scanner<'a> {
             };
             there.cursor.seek(target)?;
             let abbreviation = self.entry_at(&mut there).ok()??;
-            let seen = self.pass(&mut there, &abbreviation)?;
+            let seen = self.pass(&mut there, abbreviation)?;
             if let Some(name) = seen.name {
                 return Some(Named::Name(name));
             }
@@ -389,7 +557,7 @@ impl<'a> Scanner<'a> {
                 depth -= 1;
                 continue;
             };
-            let seen = self.pass(unit, &abbreviation).ok_or((at, TRUNCATED))?;
+            let seen = self.pass(unit, abbreviation).ok_or((at, TRUNCATED))?;
             if abbreviation.has_children {
                 let jumped = seen.sibling.and_then(|sibling| jump(unit, sibling, at));
                 if jumped.is_none() {
@@ -466,6 +634,24 @@ pub(super) enum Named {
     Name(NameRef),
     /// In another unit, at this section offset.
     Elsewhere(u64),
+}
+
+/// How long the description of an entry and its children is, as far as it is known.
+fn sibling_distance(unit: &Unit<'_>, seen: &Seen, at: u64) -> u64 {
+    seen.sibling.map_or(0, |sibling| {
+        unit.header.offset.wrapping_add(sibling).wrapping_sub(at)
+    })
+}
+
+/// Namespaces are open: the same name in the same scopes is the same namespace. One without a
+/// name is different in each unit.
+fn namespace_fingerprint(seen: &Seen, enclosing: &[Enclosing]) -> Option<Fingerprint> {
+    let name = seen.name.filter(|name| name.source != NameSource::Inline)?;
+    let around = match enclosing.last() {
+        None => Fingerprint::new(0),
+        Some(outer) => outer.fingerprint?,
+    };
+    Some(around.with(name.offset).with(name.source as u64))
 }
 
 /// Goes to the sibling at `offset` in the unit. It must lie behind the entry at `at`, lest the
