@@ -339,7 +339,7 @@ impl Object {
 pub(crate) fn designate(ty: &Type, designator: &str) -> Result<(Type, u64, Option<u64>)> {
     let mut current = ty.clone();
     let mut bit_offset = 0u64;
-    let mut bit_field_size = None;
+    let mut bit_field_size;
     let mut rest = designator.trim();
     let mut is_first = true;
     let expected = |what: &str| Error::Syntax(format!("expected {what}"));

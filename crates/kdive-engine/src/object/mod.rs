@@ -9,6 +9,7 @@ mod bits;
 mod convert;
 mod literal;
 mod number;
+mod repr;
 mod wide_float;
 
 use std::sync::Arc;

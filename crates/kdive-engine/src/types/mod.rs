@@ -12,6 +12,7 @@ mod name;
 mod parse;
 mod primitive;
 mod print;
+mod repr;
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,6 +26,7 @@ pub use members::FoundMember;
 pub(crate) use members::MemberTable;
 pub use parse::parse_type_name;
 pub use primitive::PrimitiveType;
+pub(crate) use repr::write_python_string;
 
 use crate::{Error, Result};
 
@@ -383,21 +385,16 @@ impl Type {
         }
     }
 
-    /// Whether the type's size is known: it is neither `void`, nor a function, nor only declared.
+    /// Whether the definition is known: the type is neither `void`, nor an array without a
+    /// length, nor a structure or enumeration that is only declared, nor an alias of one.
     pub fn is_complete(&self) -> Result<bool> {
-        let mut current = self.clone();
-        for _ in 0..MAX_DEPTH {
-            current = match &current.data.detail {
-                Detail::Compound { members, .. } => return Ok(members.is_some()),
-                Detail::Enum { integer, .. } => return Ok(integer.is_some()),
-                Detail::Array { length: None, .. } | Detail::Function { .. } => return Ok(false),
-                Detail::Array { element: next, .. } | Detail::Alias { target: next } => {
-                    next.get()?
-                }
-                _ => return Ok(current.kind() != TypeKind::Void),
-            };
-        }
-        Err(too_deep("types"))
+        let real = self.unaliased()?;
+        Ok(match &real.data.detail {
+            Detail::Compound { members, .. } => members.is_some(),
+            Detail::Enum { integer, .. } => integer.is_some(),
+            Detail::Array { length, .. } => length.is_some(),
+            _ => real.kind() != TypeKind::Void,
+        })
     }
 
     /// The size in bytes of a number, pointer, or complete structure, union or class, as it was
