@@ -11,6 +11,7 @@ mod fallback;
 mod memory;
 mod registers;
 pub mod table;
+pub mod text;
 mod unwinder;
 
 pub use arch::Architecture;
