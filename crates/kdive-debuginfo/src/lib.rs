@@ -5,6 +5,7 @@
 //! them. Nothing here reads values or knows C semantics.
 
 mod bytes;
+pub mod code;
 pub mod description;
 pub mod dwarf;
 pub mod elf;
@@ -12,5 +13,6 @@ mod error;
 mod source;
 pub mod symbols;
 
+pub use code::CodeSource;
 pub use error::{Error, Result};
 pub use source::TypeSource;

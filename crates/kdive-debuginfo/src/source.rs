@@ -32,6 +32,11 @@ pub trait TypeSource: Send + Sync {
         file_name: Option<&str>,
     ) -> Result<Vec<ObjectDescription>>;
 
+    /// What is known of the module's code; none if the format knows nothing of code.
+    fn code(&self) -> Option<&dyn crate::CodeSource> {
+        None
+    }
+
     /// Describes a type.
     fn describe(&self, id: TypeId) -> Result<TypeDescription>;
 

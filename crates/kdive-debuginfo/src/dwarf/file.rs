@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use gimli::{EndianSlice, RunTimeEndian};
 use kdive_target::ByteOrder;
 
+use super::addresses::CodeIndex;
 use super::encoding::{UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
 use super::scan::{Defect, ScanSections};
@@ -32,6 +33,7 @@ pub struct DwarfFile {
     /// The signatures of type units and where their types are; sorted.
     type_signatures: Vec<(u64, u64)>,
     index: Index,
+    code: CodeIndex,
 }
 
 /// The numbers of the sections where names are.
@@ -109,6 +111,7 @@ impl DwarfFile {
             units: Vec::new(),
             type_signatures: Vec::new(),
             index: Index::default(),
+            code: CodeIndex::default(),
         };
         let collected = file.scan()?;
         if file.units.is_empty() {
@@ -195,6 +198,30 @@ impl DwarfFile {
         (found == signature).then_some(offset)
     }
 
+    pub(super) fn code(&self) -> &CodeIndex {
+        &self.code
+    }
+
+    /// How many units there are.
+    pub(super) fn unit_count(&self) -> usize {
+        self.units.len()
+    }
+
+    /// The unit of a number.
+    pub(super) fn unit(&self, number: usize) -> Result<UnitView<'_>> {
+        match self.units.get(number) {
+            Some(slot) => self.view(slot),
+            None => Err(self.elf.bad(&format!("there is no unit {number}"))),
+        }
+    }
+
+    /// The number of the unit that starts at `offset`.
+    pub(super) fn unit_number(&self, offset: u64) -> Option<usize> {
+        self.units
+            .binary_search_by_key(&offset, |unit| unit.base + unit.header.offset)
+            .ok()
+    }
+
     /// The unit that contains the entry at `offset`.
     pub(super) fn unit_at(&self, offset: u64) -> Result<UnitView<'_>> {
         let number = self
@@ -272,7 +299,7 @@ impl DwarfFile {
         }
     }
 
-    fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
+    pub(super) fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
         let mut dwarf = self.sections.borrow(|section| self.slice(*section));
         if self.is_dwo {
             dwarf.file_type = gimli::DwarfFileType::Dwo;

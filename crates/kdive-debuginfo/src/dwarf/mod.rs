@@ -4,11 +4,14 @@
 //! as it looks at millions of entries; everything else reads single entries through gimli.
 
 mod abbreviations;
+mod addresses;
+mod code;
 mod encoding;
 mod entry;
 mod file;
 mod identity;
 mod index;
+mod line_rows;
 mod lines;
 mod objects;
 mod scan;

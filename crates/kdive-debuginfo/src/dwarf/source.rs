@@ -47,6 +47,11 @@ impl DwarfSource {
         }))
     }
 
+    /// The module's own file.
+    pub(super) fn main_file(&self) -> Option<&DwarfFile> {
+        self.files.first().map(|slot| &slot.file)
+    }
+
     /// How far behind where it was linked the module runs.
     pub fn bias(&self) -> u64 {
         self.bias
@@ -204,7 +209,7 @@ fn ends_with(path: &str, suffix: &str) -> bool {
 }
 
 /// Removes `.` and, with the component before it, `..`.
-fn normalize(path: &str) -> String {
+pub(super) fn normalize(path: &str) -> String {
     let mut components: Vec<&str> = Vec::new();
     for component in path.split('/') {
         match component {
@@ -263,6 +268,10 @@ impl TypeSource for DwarfSource {
             matches!(object.location, crate::description::Location::Absent(_))
         });
         Ok(described)
+    }
+
+    fn code(&self) -> Option<&dyn crate::CodeSource> {
+        Some(self)
     }
 
     fn describe(&self, id: TypeId) -> Result<TypeDescription> {
