@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from operator import index
 
-from kdive import IntegerLike, NULL, Object, Program, cast, container_of
+from kdive import NULL, IntegerLike, Object, Program, cast, container_of
 from kdive.helpers.common.format import decode_flags
 from kdive.helpers.common.prog import (
     takes_object_or_program_or_default,

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from operator import index
 
-from kdive import Architecture, IntegerLike, NULL, Object, Program, TypeKind, cast
+from kdive import NULL, Architecture, IntegerLike, Object, Program, TypeKind, cast
 from kdive.helpers import ValidationError
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux.mapletree import mt_for_each, mtree_load

@@ -4,9 +4,10 @@
 from collections.abc import Iterator
 from operator import index
 
-from kdive import NULL, IntegerLike, Object, Program, cast
+from kdive import NULL, IntegerLike, Object, Program, TypeKind, cast, sizeof
 from kdive.helpers.common.format import decode_flags
 from kdive.helpers.common.prog import takes_program_or_default
+from kdive.helpers.linux._words import words_at
 from kdive.helpers.linux.nodemask import for_each_online_node
 
 __all__ = (
@@ -287,11 +288,26 @@ def for_each_present_section(prog: Program) -> Iterator[tuple[int, Object]]:
     if not roots:
         return
     per_root = prog["SECTIONS_PER_ROOT"].value_()
-    for root_number in range(prog["NR_SECTION_ROOTS"].value_()):
-        root = roots[root_number].read_()
+    section_type = prog.type("struct mem_section")
+    section_pointer = prog.pointer_type(section_type)
+    size = sizeof(section_type)
+    flags_offset = section_type.member("section_mem_map").offset
+    for root_number, root in enumerate(_section_roots(prog, roots)):
         if not root:
             continue
         for number in range(per_root):
-            section = root[number].address_of_()
-            if present_section(section):
-                yield root_number * per_root + number, section
+            address = root + number * size
+            if prog.read_word(address + flags_offset) & _PRESENT:
+                yield root_number * per_root + number, Object(prog, section_pointer, address)
+
+
+def _section_roots(prog: Program, roots: Object) -> list[int]:
+    """Get the addresses of the arrays of sections; 0 for those that were not allocated."""
+    count = prog["NR_SECTION_ROOTS"].value_()
+    if (
+        roots.type_.unaliased_kind() == TypeKind.POINTER
+        or roots[0].type_.unaliased_kind() == TypeKind.POINTER
+    ):
+        # CONFIG_SPARSEMEM_EXTREME
+        return words_at(prog, (roots + 0).value_(), count)
+    return [roots[number].address_of_().value_() for number in range(count)]

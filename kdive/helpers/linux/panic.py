@@ -9,17 +9,18 @@ from kdive.helpers.linux.printk import get_printk_records
 
 __all__ = ("panic_message", "panic_task", "tainted")
 
-# Messages that begin the report of a crash, most telling first. The panic itself comes last: when an oops led to
-# it, the oops says what happened and the panic only "Fatal exception".
-_CRASH_MESSAGES = (
-    re.compile(
-        rb"(?:Internal error: |Oops: |BUG: unable to handle |general protection fault|kernel BUG at |"
-        rb"Unable to handle kernel |divide error: |invalid opcode: |stack segment: |double fault: |"
-        rb"int3: |sysrq: Trigger a crash)"
-    ),
-    re.compile(rb"Kernel panic - not syncing"),
+_PANIC = re.compile(rb"Kernel panic - not syncing: (.*)")
+# What the kernel panics with after it has reported an oops, whose message tells more
+_PANIC_AFTER_OOPS = re.compile(
+    rb"Fatal exception|Aiee, killing interrupt handler|Attempted to kill init"
 )
-_PANIC_PREFIX = b"Kernel panic - not syncing: "
+# First lines of reports of oopses
+_OOPS = re.compile(
+    rb"BUG: |Oops: |Oops - |Internal error: |general protection fault|kernel BUG at |Unable to handle kernel |"
+    rb"divide error: |invalid opcode: |stack segment: |double fault: |int3: |PANIC: double fault|traps: PANIC"
+)
+# A report is a burst of lines: what is further before the panic or apart in time belongs to something else.
+_MAX_REPORT_NS = 5_000_000_000
 
 
 @takes_program_or_default
@@ -43,17 +44,24 @@ def panic_message(prog: Program) -> bytes | None:
     """
     if not panic_task(prog):
         return None
-    return crash_message([record.text for record in get_printk_records(prog)])
+    return crash_message([(record.timestamp, record.text) for record in get_printk_records(prog)])
 
 
-def crash_message(texts: list[bytes]) -> bytes | None:
-    """Find the message of a crash among the texts of a log: the last report of an oops, or else of a panic."""
-    for pattern in _CRASH_MESSAGES:
-        for text in reversed(texts):
-            line = next((part for part in text.split(b"\n") if pattern.match(part)), None)
-            if line is not None:
-                return line.removeprefix(_PANIC_PREFIX)
-    return None
+def crash_message(log: list[tuple[int, bytes]]) -> bytes | None:
+    """Find what a crash was reported with in a log, given as timestamps in nanoseconds and texts.
+
+    This is the first line of the report of the oops that led to the panic, or else the line of the panic.
+    """
+    panics = [(time, text, reason) for time, text in log if (reason := _PANIC.match(text))]
+    panic_text = None
+    if panics:
+        panic_time, panic_text, reason = panics[-1]
+        if not _PANIC_AFTER_OOPS.match(reason[1]):
+            return panic_text
+        log = [(time, text) for time, text in log if 0 <= panic_time - time <= _MAX_REPORT_NS]
+    # An oops that goes wrong itself is followed by others: the first one is the cause.
+    oops = next((text for _, text in log if _OOPS.match(text)), None)
+    return panic_text if oops is None else oops.split(b"\n")[0]
 
 
 def taint_letters(prog: Program) -> list[tuple[int, str, str]]:

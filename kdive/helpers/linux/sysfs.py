@@ -70,8 +70,8 @@ def sysfs_lookup(prog: Program, path: str) -> Object:
 
     :param path: Path, absolute or from ``/sys``.
     :return: ``struct device *``, ``struct class *``, ``struct bus_type *``, ``struct device_driver *`` or
-        ``struct module_kobject *`` for kernel objects of these types, ``struct kobject *`` for others, ``NULL`` if there
-        is none.
+        ``struct module_kobject *`` for kernel objects of these types, ``struct kobject *`` for others, ``NULL`` if
+        there is none.
     """
     kobject = sysfs_lookup_kobject(prog, path)
     ktype = kobject.ktype.read_() if kobject else None

@@ -3,7 +3,7 @@
 
 from operator import index
 
-from kdive import IntegerLike, NULL, Object
+from kdive import NULL, IntegerLike, Object
 from kdive.helpers.linux.list import hlist_for_each_entry
 
 __all__ = ("qdisc_lookup",)

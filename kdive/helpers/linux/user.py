@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from operator import index
 
-from kdive import IntegerLike, NULL, Object, Program
+from kdive import NULL, IntegerLike, Object, Program
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux.list import hlist_for_each_entry
 

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory cgroups (``struct mem_cgroup``, include/linux/memcontrol.h) and what is charged to them."""
+
+from collections.abc import Iterator
+
+from kdive import NULL, Object, Program, container_of, offsetof
+from kdive.helpers.common.format import decode_flags
+from kdive.helpers.common.prog import takes_program_or_default
+from kdive.helpers.linux._memory_map import page_words
+from kdive.helpers.linux._page_flags import compound_head
+from kdive.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
+from kdive.helpers.linux.cpumask import for_each_possible_cpu
+from kdive.helpers.linux.percpu import per_cpu_ptr
+
+__all__ = (
+    "css_is_online",
+    "decode_css_flags",
+    "for_each_mem_cgroup",
+    "for_each_page_memcg_data",
+    "mem_cgroup_path",
+    "memcg_data_mem_cgroup",
+    "page_mem_cgroup",
+    "percpu_ref_is_dying",
+    "percpu_ref_sum",
+)
+
+# Flags of struct cgroup_subsys_state, enumerators of an anonymous type
+_CSS_FLAGS = ("CSS_NO_REF", "CSS_ONLINE", "CSS_RELEASED", "CSS_VISIBLE", "CSS_DYING")
+# Flags in the lowest bits of page.memcg_data: a vector of slab objects, kernel memory, and since Linux 6.10 one more.
+_MEMCG_DATA_OBJECTS = 1 << 0
+_MEMCG_DATA_KMEM = 1 << 1
+_MEMCG_DATA_FLAGS = 0x7
+# Flags in the lowest bits of percpu_ref.percpu_count_ptr
+_REF_ATOMIC = 1 << 0
+_REF_DEAD = 1 << 1
+# What a counter in the per-CPU mode is above its value
+_REF_BIAS_SHIFT_FROM_TOP = 1
+
+
+def css_is_online(css: Object) -> bool:
+    """Return whether a controller's state is online: it goes offline when its cgroup is removed.
+
+    :param css: ``struct cgroup_subsys_state *``
+    """
+    return bool(css.flags.value_() & int(css.prog_["CSS_ONLINE"]))
+
+
+def decode_css_flags(css: Object) -> str:
+    """Name the flags of a controller's state.
+
+    :param css: ``struct cgroup_subsys_state *``
+    :return: Names joined by ``|``, e.g. ``"CSS_ONLINE|CSS_VISIBLE"``.
+    """
+    flags = []
+    for name in _CSS_FLAGS:
+        try:
+            flags.append((name, int(css.prog_[name])))
+        except KeyError:
+            continue
+    return decode_flags(css.flags, flags, bit_numbers=False)
+
+
+def percpu_ref_is_dying(ref: Object) -> bool:
+    """Return whether a per-CPU reference count was killed: nothing may take a new reference.
+
+    :param ref: ``struct percpu_ref *``
+    """
+    return bool(ref.percpu_count_ptr.value_() & _REF_DEAD)
+
+
+def percpu_ref_sum(ref: Object) -> int:
+    """Add up a per-CPU reference count.
+
+    :param ref: ``struct percpu_ref *``
+    :return: Number of references; 0 for a count that was released.
+    """
+    prog = ref.prog_
+    try:
+        # "percpu_ref: reduce memory footprint of percpu_ref in fast path" (Linux 5.10)
+        data = ref.data.read_()
+    except AttributeError:
+        data = ref
+    pointer = ref.percpu_count_ptr.value_()
+    bits = 8 * prog.address_size()
+    if not data:
+        # Once released, the count itself is kept above the flags.
+        return int(pointer >> 2)
+    count = data.count.counter.value_()
+    if pointer & (_REF_ATOMIC | _REF_DEAD):
+        return int(count)
+    counts = Object(prog, "unsigned long *", pointer & ~(_REF_ATOMIC | _REF_DEAD))
+    total = count + sum(per_cpu_ptr(counts, cpu)[0].value_() for cpu in for_each_possible_cpu(prog))
+    # In this mode the shared count is biased so that it can't reach 0; the CPUs' counts wrap around.
+    total = total - (1 << bits - _REF_BIAS_SHIFT_FROM_TOP) & (1 << bits) - 1
+    return int(total)
+
+
+@takes_program_or_default
+def for_each_mem_cgroup(prog: Program) -> Iterator[Object]:
+    """Iterate over the memory cgroups, parents before children, those that are dying included.
+
+    A memory cgroup stays below its parent until its last reference is gone.
+
+    :return: Iterator of ``struct mem_cgroup *`` objects.
+    """
+    root = prog["root_mem_cgroup"].read_()
+    if not root:
+        return
+    for css in css_for_each_descendant_pre(root.css.address_of_()):
+        yield container_of(css, "struct mem_cgroup", "css")
+
+
+def mem_cgroup_path(memcg: Object) -> bytes:
+    """Get the path of the cgroup of a memory cgroup; it outlives the removal of the cgroup.
+
+    :param memcg: ``struct mem_cgroup *``
+    """
+    return cgroup_path(memcg.css.cgroup.read_())
+
+
+def _is_object_cgroup(prog: Program, memcg_data: int) -> bool:
+    """Return whether a page points to its memory cgroup through a ``struct obj_cgroup``."""
+    if memcg_data & _MEMCG_DATA_KMEM:
+        # "mm: memcontrol: use obj_cgroup APIs to charge kmem pages" (Linux 5.13)
+        return True
+    # Since Linux 7.2 all pages do, so that they can be handed to the parent when a memory cgroup is removed.
+    key = "kdive.memcg_pages_have_objcg"
+    answer: bool | None = prog.cache.get(key)
+    if answer is None:
+        answer = prog.cache[key] = prog.type("struct obj_cgroup").has_member("is_root")
+    return answer
+
+
+def memcg_data_mem_cgroup(prog: Program, memcg_data: int) -> Object:
+    """Get the memory cgroup that a page's ``memcg_data`` refers to.
+
+    :return: ``struct mem_cgroup *``, ``NULL`` for a page of slab objects, which may be of several.
+    """
+    if not memcg_data or memcg_data & _MEMCG_DATA_OBJECTS:
+        return NULL(prog, "struct mem_cgroup *")
+    address = memcg_data & ~_MEMCG_DATA_FLAGS
+    if _is_object_cgroup(prog, memcg_data):
+        return Object(prog, "struct obj_cgroup *", address).memcg.read_()
+    return Object(prog, "struct mem_cgroup *", address)
+
+
+def page_mem_cgroup(page: Object) -> Object:
+    """Get the memory cgroup that a page is charged to.
+
+    :param page: ``struct page *``
+    :return: ``struct mem_cgroup *``, ``NULL`` if the page is charged to none, or holds slab objects, which may be
+        charged to several.
+    """
+    page = compound_head(page)
+    try:
+        # "mm: memcontrol: Use helpers to read page's memcg data" (Linux 5.11)
+        return memcg_data_mem_cgroup(page.prog_, page.memcg_data.value_())
+    except AttributeError:
+        return page.mem_cgroup.read_()
+
+
+@takes_program_or_default
+def for_each_page_memcg_data(prog: Program) -> Iterator[tuple[int, int]]:
+    """Iterate over the pages that are charged to anything, many at a time.
+
+    Tail pages of compound pages have no data of their own.
+
+    :return: Iterator of (page frame number, ``memcg_data``) tuples; see `memcg_data_mem_cgroup()`.
+    """
+    page_type = prog.type("struct page")
+    member = "memcg_data" if page_type.has_member("memcg_data") else "mem_cgroup"
+    for first, words in page_words(prog, offsetof(page_type, member)):
+        for position, word in enumerate(words):
+            if word:
+                yield first + position, word
