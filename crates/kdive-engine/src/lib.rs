@@ -4,11 +4,13 @@
 //! can be followed, computed with and printed. Nothing here knows Python or kernel policy.
 
 mod error;
+pub mod module;
 pub mod object;
 pub mod program;
 pub mod types;
 
 pub use error::{Error, Result};
+pub use module::Module;
 pub use object::{Object, Place};
 pub use program::Program;
 pub use types::{Type, TypeKind};

@@ -5,6 +5,8 @@
 mod compression;
 mod note;
 
+pub use note::{build_id_in_memory, build_id_in_notes};
+
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ use kdive_target::{
     AddressSpace, Architecture, ByteOrder, Memory, MemoryReader, Platform, Target, TargetKind,
 };
 
+use crate::module::ModuleRegistry;
 use crate::types::{Language, Type};
 use crate::{Error, Result};
 use cache::Cache;
@@ -36,6 +37,7 @@ pub struct Program {
     objects: FinderRegistry<dyn ObjectFinder>,
     symbols: FinderRegistry<dyn SymbolFinder>,
     debug_info: DebugInfo,
+    pub(crate) modules: ModuleRegistry,
     primitives: Primitives,
     cache: Cache,
     myself: Weak<Program>,
@@ -53,6 +55,7 @@ impl Program {
             objects: FinderRegistry::default(),
             symbols: FinderRegistry::default(),
             debug_info: DebugInfo::default(),
+            modules: ModuleRegistry::default(),
             primitives: Primitives::default(),
             cache: Cache::default(),
             myself: myself.clone(),

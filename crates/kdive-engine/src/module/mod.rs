@@ -1,0 +1,249 @@
+//! Modules: the executables, libraries and kernel modules of a program, and their files.
+//!
+//! What is loaded is found in the target ([`kernel`], [`process`]); files are accepted by build
+//! ID ([`files`]). Where files are looked for is a matter of the debug-info finders.
+
+mod files;
+mod kernel;
+mod process;
+mod registry;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+pub use registry::{DebugInfoFinder, LoadReport, ModuleRegistry};
+
+use crate::object::Object;
+use crate::program::Program;
+use crate::{Error, Result};
+
+/// What a module is, and what tells it from others of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModuleKind {
+    /// The kernel itself, or the executable of a process.
+    Main,
+    /// A shared library.
+    SharedLibrary {
+        /// The address of its dynamic section.
+        dynamic_address: u64,
+    },
+    /// The virtual library that the kernel maps into processes.
+    Vdso {
+        /// The address of its dynamic section.
+        dynamic_address: u64,
+    },
+    /// A relocatable object: a loadable kernel module.
+    Relocatable {
+        /// An address within it, by convention that of its `.text`.
+        address: u64,
+    },
+    /// One that was added by hand.
+    Extra {
+        /// Any number.
+        id: u64,
+    },
+}
+
+/// Whether a module has a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileStatus {
+    /// It does not and wants it.
+    Want,
+    /// It does.
+    Have,
+    /// It does not and shall not.
+    DontWant,
+    /// It does not and needs none.
+    DontNeed,
+    /// It has a file that wants another one to be complete.
+    WantSupplementary,
+}
+
+/// A file of a module.
+#[derive(Clone, Debug)]
+pub struct ModuleFile {
+    /// Whether the module has it.
+    pub status: FileStatus,
+    /// Its path, if the module has it.
+    pub path: Option<PathBuf>,
+    /// What is added to an address in the file to get the one in the program.
+    pub bias: Option<u64>,
+}
+
+impl ModuleFile {
+    const WANTED: ModuleFile = ModuleFile {
+        status: FileStatus::Want,
+        path: None,
+        bias: None,
+    };
+}
+
+/// A module.
+pub struct Module {
+    program: Weak<Program>,
+    kind: ModuleKind,
+    name: String,
+    state: RwLock<State>,
+}
+
+#[derive(Clone)]
+struct State {
+    /// First addresses and the addresses after the last ones.
+    address_ranges: Option<Vec<(u64, u64)>>,
+    build_id: Option<Vec<u8>>,
+    object: Option<Object>,
+    section_addresses: BTreeMap<String, u64>,
+    loaded_file: ModuleFile,
+    debug_file: ModuleFile,
+}
+
+impl Module {
+    pub(crate) fn new(program: &Arc<Program>, kind: ModuleKind, name: &str) -> Arc<Module> {
+        Arc::new(Module {
+            program: Arc::downgrade(program),
+            kind,
+            name: name.to_owned(),
+            state: RwLock::new(State {
+                address_ranges: None,
+                build_id: None,
+                object: None,
+                section_addresses: BTreeMap::new(),
+                loaded_file: ModuleFile::WANTED,
+                debug_file: ModuleFile::WANTED,
+            }),
+        })
+    }
+
+    fn state(&self) -> State {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The program that it belongs to.
+    pub fn program(&self) -> Result<Arc<Program>> {
+        self.program
+            .upgrade()
+            .ok_or_else(|| Error::Value("the program is gone".to_owned()))
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> ModuleKind {
+        self.kind
+    }
+
+    /// Its name: a path, or the name of a kernel module.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ranges of its addresses, each the first one and the one after the last; none if they
+    /// are not known.
+    pub fn address_ranges(&self) -> Option<Vec<(u64, u64)>> {
+        self.state().address_ranges
+    }
+
+    /// Sets the ranges of its addresses.
+    pub fn set_address_ranges(&self, ranges: Option<Vec<(u64, u64)>>) {
+        self.change(|state| state.address_ranges = ranges);
+    }
+
+    /// Whether an address belongs to it.
+    pub fn contains(&self, address: u64) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state
+            .address_ranges
+            .iter()
+            .flatten()
+            .any(|(start, end)| (*start..*end).contains(&address))
+    }
+
+    /// Its build ID, if it is known.
+    pub fn build_id(&self) -> Option<Vec<u8>> {
+        self.state().build_id
+    }
+
+    /// Sets its build ID.
+    pub fn set_build_id(&self, build_id: Option<Vec<u8>>) {
+        self.change(|state| state.build_id = build_id);
+    }
+
+    /// The object that describes it: `struct module *` for a kernel module.
+    pub fn object(&self) -> Option<Object> {
+        self.state().object
+    }
+
+    /// Sets the object that describes it.
+    pub fn set_object(&self, object: Option<Object>) {
+        self.change(|state| state.object = object);
+    }
+
+    /// The addresses of the sections of a relocatable module, by name.
+    pub fn section_addresses(&self) -> BTreeMap<String, u64> {
+        self.state().section_addresses
+    }
+
+    /// Sets the addresses of the sections of a relocatable module.
+    pub fn set_section_addresses(&self, addresses: BTreeMap<String, u64>) {
+        self.change(|state| state.section_addresses = addresses);
+    }
+
+    /// The file that was loaded.
+    pub fn loaded_file(&self) -> ModuleFile {
+        self.state().loaded_file
+    }
+
+    /// The file with debug information.
+    pub fn debug_file(&self) -> ModuleFile {
+        self.state().debug_file
+    }
+
+    /// Changes whether the loaded file is wanted.
+    pub fn set_loaded_file_status(&self, status: FileStatus) -> Result<()> {
+        let changed = change_status(&self.loaded_file(), status)?;
+        self.change(|state| state.loaded_file = changed);
+        Ok(())
+    }
+
+    /// Changes whether the file with debug information is wanted.
+    pub fn set_debug_file_status(&self, status: FileStatus) -> Result<()> {
+        let changed = change_status(&self.debug_file(), status)?;
+        self.change(|state| state.debug_file = changed);
+        Ok(())
+    }
+
+    /// Whether the loaded file is wanted.
+    pub fn wants_loaded_file(&self) -> bool {
+        self.loaded_file().status == FileStatus::Want
+    }
+
+    /// Whether a file with debug information is wanted.
+    pub fn wants_debug_file(&self) -> bool {
+        matches!(
+            self.debug_file().status,
+            FileStatus::Want | FileStatus::WantSupplementary
+        )
+    }
+}
+
+fn change_status(file: &ModuleFile, status: FileStatus) -> Result<ModuleFile> {
+    if status == file.status {
+        return Ok(file.clone());
+    }
+    if file.status == FileStatus::Have || status == FileStatus::Have {
+        return Err(Error::Value(format!(
+            "cannot change file status from {:?} to {status:?}",
+            file.status
+        )));
+    }
+    Ok(ModuleFile {
+        status,
+        ..file.clone()
+    })
+}

@@ -1,0 +1,95 @@
+//! The modules of a process: what is mapped from files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kdive_target::{Target, TargetKind};
+
+use super::{Module, ModuleKind};
+use crate::Result;
+use crate::program::Program;
+
+/// The type of the auxiliary vector's entry with the address of the program headers.
+const AT_PHDR: u64 = 3;
+/// The one with the address of the vDSO.
+const AT_SYSINFO_EHDR: u64 = 33;
+
+pub(crate) fn loaded_modules(
+    program: &Arc<Program>,
+    target: &Target,
+) -> Result<Vec<(Arc<Module>, bool)>> {
+    let Some(process) = &target.process else {
+        return Ok(Vec::new());
+    };
+    let mut ranges: BTreeMap<&[u8], Vec<(u64, u64)>> = BTreeMap::new();
+    for file in &process.files {
+        ranges
+            .entry(&file.path)
+            .or_default()
+            .push((file.start, file.end));
+    }
+    let auxiliary = |wanted| {
+        process
+            .auxiliary_vector
+            .iter()
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, value)| *value)
+    };
+    let headers = auxiliary(AT_PHDR);
+    let mut found = Vec::new();
+    for (path, ranges) in ranges {
+        let (Some(start), Some(end)) = (
+            ranges.iter().map(|range| range.0).min(),
+            ranges.iter().map(|range| range.1).max(),
+        ) else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(path).into_owned();
+        let is_main = headers.is_some_and(|headers| (start..end).contains(&headers));
+        // Data files are mapped too; only what begins as an ELF file is a module.
+        let mut magic = [0; 4];
+        let is_elf = program
+            .read(kdive_target::AddressSpace::Virtual, start, &mut magic)
+            .map_or(is_main, |()| magic == *b"\x7fELF");
+        if !is_elf {
+            continue;
+        }
+        let kind = if is_main {
+            ModuleKind::Main
+        } else {
+            ModuleKind::SharedLibrary {
+                dynamic_address: start,
+            }
+        };
+        let (module, is_new) = program.get_or_create_module(kind, &name)?;
+        if is_new {
+            module.set_address_ranges(Some(vec![(start, end)]));
+            module.set_build_id(read_build_id(program, start));
+            if target.kind == TargetKind::Process || std::path::Path::new(&name).exists() {
+                // A file that is gone or replaced is not taken; finders may still have it.
+                let _ = module.try_file(name.as_ref(), false);
+            }
+        }
+        found.push((module, is_new));
+    }
+    if let Some(start) = auxiliary(AT_SYSINFO_EHDR).filter(|address| *address != 0) {
+        let kind = ModuleKind::Vdso {
+            dynamic_address: start,
+        };
+        let (module, is_new) = program.get_or_create_module(kind, "linux-vdso.so.1")?;
+        if is_new {
+            module.set_build_id(read_build_id(program, start));
+        }
+        found.push((module, is_new));
+    }
+    Ok(found)
+}
+
+/// The build ID in the memory of an ELF file that is loaded at `start`.
+fn read_build_id(program: &Program, start: u64) -> Option<Vec<u8>> {
+    const PAGE: u64 = 4096;
+    let bytes = program
+        .read_bytes(kdive_target::AddressSpace::Virtual, start, PAGE)
+        .ok()?;
+    kdive_debuginfo::elf::build_id_in_memory(&bytes)
+}

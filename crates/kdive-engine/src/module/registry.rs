@@ -1,0 +1,249 @@
+//! The modules of a program, and loading debug information for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use kdive_debuginfo::elf::ElfFile;
+
+use super::{Module, ModuleKind, kernel, process};
+use crate::program::{FinderRegistry, Program};
+use crate::{Error, Result};
+
+/// Finds files for modules, and offers them with [`Module::try_file`].
+pub trait DebugInfoFinder: Send + Sync {
+    /// Looks for the files that these modules want.
+    fn find(&self, program: &Arc<Program>, modules: &[Arc<Module>]) -> Result<()>;
+}
+
+/// All modules of a program.
+#[derive(Default)]
+pub struct ModuleRegistry {
+    modules: RwLock<Vec<Arc<Module>>>,
+    /// Held while modules are made of what is loaded, so that each is made once.
+    creating: Mutex<()>,
+    finders: FinderRegistry<dyn DebugInfoFinder>,
+}
+
+/// What came of loading debug information.
+#[derive(Default)]
+pub struct LoadReport {
+    /// Given files that belong to no module, with the reason.
+    pub unused: Vec<(PathBuf, String)>,
+    /// Modules that still want a file.
+    pub missing: Vec<Arc<Module>>,
+}
+
+impl ModuleRegistry {
+    /// All modules made so far.
+    pub fn all(&self) -> Vec<Arc<Module>> {
+        self.modules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The finders of files.
+    pub fn finders(&self) -> &FinderRegistry<dyn DebugInfoFinder> {
+        &self.finders
+    }
+
+    fn find(&self, matches: impl Fn(&Module) -> bool) -> Option<Arc<Module>> {
+        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
+        modules.iter().find(|module| matches(module)).cloned()
+    }
+}
+
+impl Program {
+    /// The modules of the program.
+    pub fn modules(&self) -> &ModuleRegistry {
+        &self.modules
+    }
+
+    /// The main module, if it was made.
+    pub fn main_module(&self) -> Option<Arc<Module>> {
+        self.modules
+            .find(|module| module.kind() == ModuleKind::Main)
+    }
+
+    /// The module that contains an address.
+    pub fn module_at(&self, address: u64) -> Option<Arc<Module>> {
+        self.modules.find(|module| module.contains(address))
+    }
+
+    /// The first module with this name.
+    pub fn module_named(&self, name: &str) -> Option<Arc<Module>> {
+        self.modules.find(|module| module.name() == name)
+    }
+
+    /// The module of this kind and name, and whether it was made now.
+    pub fn get_or_create_module(
+        self: &Arc<Self>,
+        kind: ModuleKind,
+        name: &str,
+    ) -> Result<(Arc<Module>, bool)> {
+        let mut modules = self
+            .modules
+            .modules
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = modules.iter().find(|module| {
+            module.kind() == kind && (module.name() == name || kind == ModuleKind::Main)
+        });
+        if let Some(module) = known {
+            if module.name() != name {
+                return Err(Error::Lookup(format!(
+                    "the main module already exists and is named '{}'",
+                    module.name()
+                )));
+            }
+            return Ok((module.clone(), false));
+        }
+        let module = Module::new(self, kind, name);
+        modules.push(module.clone());
+        Ok((module, true))
+    }
+
+    /// Makes modules of what is loaded in the target. Gives each module and whether it was made
+    /// now.
+    pub fn create_loaded_modules(self: &Arc<Self>) -> Result<Vec<(Arc<Module>, bool)>> {
+        let _creating = self
+            .modules
+            .creating
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match self.target() {
+            None => Ok(Vec::new()),
+            Some(target) if target.kind.is_kernel() => kernel::loaded_modules(self),
+            Some(target) => process::loaded_modules(self, target),
+        }
+    }
+
+    /// Loads debug information from the given files, and, if `default` or `main`, for all
+    /// loaded modules or the main one from wherever the finders find it.
+    pub fn load_debug_info(
+        self: &Arc<Self>,
+        paths: &[PathBuf],
+        default: bool,
+        main: bool,
+    ) -> Result<LoadReport> {
+        let mut report = LoadReport::default();
+        // The kernel's own file has the types with which its loaded modules are found, so files
+        // are offered to the main module first.
+        let mut left = Vec::new();
+        let mut loaded = self.create_loaded_modules()?;
+        for path in paths {
+            match ElfFile::open(path) {
+                Ok(file) => left.push(Arc::new(file)),
+                Err(error) => report.unused.push((path.clone(), error.to_string())),
+            }
+        }
+        for round in 0..2 {
+            let mut unmatched = Vec::new();
+            for file in left {
+                if !self.offer(&file)? {
+                    unmatched.push(file);
+                }
+            }
+            left = unmatched;
+            if round == 0 {
+                loaded = self.create_loaded_modules()?;
+            }
+        }
+        for file in left {
+            let reason = self.why_unused(&file);
+            report.unused.push((file.path().to_owned(), reason));
+        }
+        let wanted: Vec<Arc<Module>> = loaded
+            .into_iter()
+            .map(|(module, _)| module)
+            .filter(|module| default || main && module.kind() == ModuleKind::Main)
+            .collect();
+        self.load_module_debug_info(&wanted)?;
+        if default
+            && wanted
+                .iter()
+                .any(|module| module.kind() == ModuleKind::Main)
+        {
+            // With the kernel's types its modules can be seen.
+            let more: Vec<_> = self
+                .create_loaded_modules()?
+                .into_iter()
+                .filter_map(|(module, is_new)| is_new.then_some(module))
+                .collect();
+            self.load_module_debug_info(&more)?;
+        }
+        report.missing = self
+            .modules
+            .all()
+            .into_iter()
+            .filter(|module| {
+                (default || main && module.kind() == ModuleKind::Main) && module.wants_debug_file()
+            })
+            .collect();
+        Ok(report)
+    }
+
+    /// Asks the finders for the files that these modules want.
+    pub fn load_module_debug_info(self: &Arc<Self>, modules: &[Arc<Module>]) -> Result<()> {
+        let wanting: Vec<_> = modules
+            .iter()
+            .filter(|module| module.wants_debug_file() || module.wants_loaded_file())
+            .cloned()
+            .collect();
+        for finder in self.modules.finders.asked().iter() {
+            if !wanting
+                .iter()
+                .any(|module| module.wants_debug_file() || module.wants_loaded_file())
+            {
+                break;
+            }
+            finder.find(self, &wanting)?;
+        }
+        Ok(())
+    }
+
+    /// Offers a file to the modules with its build ID; whether one took it.
+    fn offer(self: &Arc<Self>, file: &Arc<ElfFile>) -> Result<bool> {
+        let mut is_used = false;
+        for module in self.modules.all() {
+            let is_same =
+                module.build_id().is_some() && module.build_id().as_deref() == file.build_id();
+            if is_same || module.loaded_file().path.as_deref() == Some(file.path()) {
+                is_used |= module.try_elf(file, false)?;
+            }
+        }
+        Ok(is_used)
+    }
+
+    fn why_unused(&self, file: &ElfFile) -> String {
+        let hex = |id: &[u8]| {
+            id.iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        let own = match file.build_id() {
+            Some(id) => format!("its build ID {}", hex(id)),
+            None => "it has no build ID and".to_owned(),
+        };
+        match self.main_module().and_then(|module| module.build_id()) {
+            Some(main) => format!(
+                "{own} belongs to no loaded module; the {}'s is {}",
+                if self.is_kernel() {
+                    "kernel"
+                } else {
+                    "executable"
+                },
+                hex(&main)
+            ),
+            None => format!("{own} belongs to no loaded module"),
+        }
+    }
+}
+
+impl Module {
+    /// Offers a file to the module: it is taken if it is wanted and has the module's build ID,
+    /// or if `force`. Whether it was taken.
+    pub fn try_file(self: &Arc<Self>, path: &Path, force: bool) -> Result<bool> {
+        self.try_elf(&Arc::new(ElfFile::open(path)?), force)
+    }
+}
