@@ -16,6 +16,7 @@ mod page_tables;
 mod platform;
 pub mod process;
 mod range_map;
+pub mod search;
 mod source;
 mod target;
 mod vmcoreinfo;
