@@ -11,8 +11,10 @@ pub mod dwarf;
 pub mod elf;
 mod error;
 mod source;
+mod source_path;
 pub mod symbols;
 
 pub use code::CodeSource;
 pub use error::{Error, Result};
 pub use source::TypeSource;
+pub use source_path::path_ends_with;

@@ -119,7 +119,7 @@ fn files(
                 }
                 _ => name.into_owned(),
             };
-            Ok(super::source::normalize(&path).into())
+            Ok(crate::source_path::normalize(&path).into())
         })
         .collect()
 }

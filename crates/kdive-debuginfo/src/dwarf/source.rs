@@ -1,6 +1,5 @@
 //! Answers questions about types and objects from one module's DWARF.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::description::{
     TemplateParameterDescription, TypeDescription, TypeId, TypeKinds,
 };
 use crate::elf::ElfFile;
-use crate::{Error, Result, TypeSource};
+use crate::{Error, Result, TypeSource, path_ends_with};
 
 /// The DWARF of one module.
 pub struct DwarfSource {
@@ -186,7 +185,7 @@ impl DwarfSource {
             };
             entry.view.file.source_file(&entry.view, file)
         })?;
-        Ok(path.is_some_and(|path| ends_with(&path, file_name)))
+        Ok(path.is_some_and(|path| path_ends_with(&path, file_name)))
     }
 
     fn filter_by_file(&self, found: Vec<Found>, file_name: Option<&str>) -> Result<Vec<Found>> {
@@ -201,27 +200,6 @@ impl DwarfSource {
         }
         Ok(kept)
     }
-}
-
-/// Whether `path` ends with the components of `suffix`; an absolute suffix must be all of it.
-fn ends_with(path: &str, suffix: &str) -> bool {
-    Path::new(&normalize(path)).ends_with(normalize(suffix))
-}
-
-/// Removes `.` and, with the component before it, `..`.
-pub(super) fn normalize(path: &str) -> String {
-    let mut components: Vec<&str> = Vec::new();
-    for component in path.split('/') {
-        match component {
-            "" | "." => {}
-            ".." if components.last().is_some_and(|&last| last != "..") => {
-                components.pop();
-            }
-            _ => components.push(component),
-        }
-    }
-    let root = if path.starts_with('/') { "/" } else { "" };
-    format!("{root}{}", components.join("/"))
 }
 
 impl TypeSource for DwarfSource {
