@@ -1,5 +1,7 @@
 //! Parts of objects: members, elements, slices, strings, addresses.
 
+use std::sync::Arc;
+
 use kdive_target::AddressSpace;
 
 use super::{Encoding, Layout, Object, Place, Value, bits};
@@ -100,6 +102,17 @@ impl Object {
         };
         self.part(member.ty, member.bit_offset, member.bit_field_size)
             .map(Some)
+    }
+
+    /// The names of the members that [`Object::find_member`] finds, sorted.
+    pub fn member_names(&self) -> Result<Vec<Arc<str>>> {
+        let mut real = self.ty.unaliased()?;
+        if real.kind() == TypeKind::Pointer
+            && let Some(target) = real.target()?
+        {
+            real = target.unaliased()?;
+        }
+        real.member_names()
     }
 
     fn pointer_of_layout(&self) -> Result<u64> {

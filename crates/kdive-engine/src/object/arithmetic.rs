@@ -82,12 +82,9 @@ struct Operand {
 impl Operand {
     fn of(object: &Object) -> Result<Operand> {
         let real = decayed_type(object)?.unqualified();
-        let is_decayed =
-            real.kind() == TypeKind::Pointer && object.ty.unaliased_kind()? != TypeKind::Pointer;
-        let ty = if is_decayed {
-            real.clone()
-        } else {
-            object.ty.unqualified()
+        let ty = match object.ty.unaliased_kind()? {
+            TypeKind::Array | TypeKind::Function => real.clone(),
+            _ => object.ty.unqualified(),
         };
         Ok(Operand {
             ty,
@@ -151,11 +148,7 @@ impl Operand {
     /// C's integer promotion, with GCC's rule for wide bit fields.
     fn promote(self, object: &Object) -> Result<Operand> {
         let program = &object.program;
-        // Most operands have one of the types that promotion leaves alone.
-        let rank = self.real.primitive().and_then(PrimitiveType::rank);
-        if self.real.kind() == TypeKind::Float
-            || self.bit_field_size.is_none() && rank >= PrimitiveType::Int.rank()
-        {
+        if self.real.kind() == TypeKind::Float {
             return Ok(self);
         }
         let int = Operand::plain(program.primitive_type(PrimitiveType::Int)?)?;

@@ -52,11 +52,39 @@ impl Type {
     pub fn member(&self, name: &str) -> Result<FoundMember> {
         match self.find_member(name)? {
             Some(found) => Ok(found),
-            None => Err(Error::NoMember(format!(
-                "'{}' has no member '{name}'",
-                self.type_name()?
-            ))),
+            None => Err(self.no_such_member(name)?),
         }
+    }
+
+    /// The member as it was declared, at its offset within this type.
+    pub fn declared_member(&self, name: &str) -> Result<Member> {
+        match self.locate_member(name)? {
+            Some((member, bit_offset)) => Ok(Member {
+                bit_offset,
+                ..member.clone()
+            }),
+            None => Err(self.no_such_member(name)?),
+        }
+    }
+
+    fn no_such_member(&self, name: &str) -> Result<Error> {
+        let type_name = self.type_name()?;
+        Ok(Error::NoMember(format!(
+            "'{type_name}' has no member '{name}'"
+        )))
+    }
+
+    /// The names of the members that can be found, sorted; none of a type without members.
+    pub fn member_names(&self) -> Result<Vec<Arc<str>>> {
+        if !self.kind().is_compound() {
+            return Ok(Vec::new());
+        }
+        let table = self.member_table()?;
+        let mut names: Vec<_> = table.map_or_else(Vec::new, |(_, table)| {
+            table.by_name.keys().cloned().collect()
+        });
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Whether a structure, union or class has a member of this name.
@@ -64,8 +92,9 @@ impl Type {
         Ok(self.locate_member(name)?.is_some())
     }
 
-    /// The member as it was declared, and its offset in bits within this type.
-    pub fn locate_member(&self, name: &str) -> Result<Option<(&Member, u64)>> {
+    /// The type's own members, and the places of all that can be found; none if it is only
+    /// declared.
+    fn member_table(&self) -> Result<Option<(&[Member], &MemberTable)>> {
         let Detail::Compound { members, table, .. } = &self.data.detail else {
             return Err(Error::Type(format!(
                 "'{}' is not a structure, union, or class",
@@ -82,6 +111,14 @@ impl Type {
                 let built = MemberTable::build(members)?;
                 table.get_or_init(|| built)
             }
+        };
+        Ok(Some((members, table)))
+    }
+
+    /// The member as it was declared, and its offset in bits within this type.
+    pub fn locate_member(&self, name: &str) -> Result<Option<(&Member, u64)>> {
+        let Some((members, table)) = self.member_table()? else {
+            return Ok(None);
         };
         let Some(place) = table.by_name.get(name) else {
             return Ok(None);
