@@ -1,8 +1,97 @@
 //! The Python binding of the kdive engine: the module `kdive._native`.
+//!
+//! Only conversion, Python's protocols, the GIL and callbacks live here. Anything that could be
+//! useful without Python belongs in the crates below.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 passes arguments by value"
+)]
+
+mod arguments;
+mod enums;
+mod errors;
+mod functions;
+mod kinds;
+mod language;
+mod log;
+mod module;
+mod object;
+mod parts;
+mod platform;
+mod pretty;
+mod program;
+mod symbol;
+mod types;
+
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 
+/// What is defined in Python, and found here too.
+const FROM_PYTHON: [&str; 2] = ["kdive._enums", "kdive._errors"];
+
 #[pymodule]
-fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    for name in FROM_PYTHON {
+        let source = py.import(name)?;
+        for name in source.getattr("__all__")?.try_iter()? {
+            let name: String = name?.extract()?;
+            module.add(&*name, source.getattr(&*name)?)?;
+        }
+    }
+    module.add_class::<kinds::TypeKindSet>()?;
+    module.add_class::<language::Language>()?;
+    module.add_class::<module::ExtraModule>()?;
+    module.add_class::<module::MainModule>()?;
+    module.add_class::<module::Module>()?;
+    module.add_class::<module::RelocatableModule>()?;
+    module.add_class::<module::SharedLibraryModule>()?;
+    module.add_class::<module::VdsoModule>()?;
+    module.add_class::<object::Object>()?;
+    module.add_class::<parts::TypeEnumerator>()?;
+    module.add_class::<parts::TypeMember>()?;
+    module.add_class::<parts::TypeParameter>()?;
+    module.add_class::<parts::TypeTemplateParameter>()?;
+    module.add_class::<platform::Platform>()?;
+    module.add_class::<platform::Register>()?;
+    module.add_class::<program::Program>()?;
+    module.add_class::<symbol::Symbol>()?;
+    module.add_class::<symbol::SymbolIndex>()?;
+    module.add_class::<types::Type>()?;
+    language::add_constants(py)?;
+    module.add(
+        "host_platform",
+        platform::Platform {
+            inner: kdive_target::Platform::HOST,
+        },
+    )?;
+    module.add_function(wrap_pyfunction!(functions::alignof, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::cast, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::container_of, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::filename_matches, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::implicit_convert, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::null, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::offsetof, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::reinterpret, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::sizeof, module)?)?;
+    module.add_function(wrap_pyfunction!(program::get_default_prog, module)?)?;
+    module.add_function(wrap_pyfunction!(program::set_default_prog, module)?)?;
+    module.add_function(wrap_pyfunction!(program::program_from_core_dump, module)?)?;
+    module.add_function(wrap_pyfunction!(program::program_from_kernel, module)?)?;
+    module.add_function(wrap_pyfunction!(program::program_from_pid, module)?)?;
+    module.add_function(wrap_pyfunction!(lazy_attribute, module)?)?;
     Ok(())
+}
+
+/// Finds what is imported only when it is needed, since it needs `typing`.
+#[pyfunction(name = "__getattr__")]
+fn lazy_attribute<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    match name {
+        "SourceLocation" | "WantedSupplementaryFile" => py.import("kdive._records")?.getattr(name),
+        _ => Err(PyAttributeError::new_err(format!(
+            "module 'kdive._native' has no attribute '{name}'"
+        ))),
+    }
 }

@@ -16,7 +16,6 @@ mod page_tables;
 mod platform;
 pub mod process;
 mod range_map;
-pub mod search;
 mod source;
 mod target;
 mod vmcoreinfo;

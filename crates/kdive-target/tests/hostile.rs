@@ -4,7 +4,6 @@ mod machine;
 
 use std::time::{Duration, Instant};
 
-use kdive_target::search::{Pattern, Search};
 use kdive_target::{AddressSpace, OpenOptions, open};
 use machine::{Codec, KERNEL, Kdump, PAGE, PAGES};
 
@@ -54,15 +53,6 @@ fn exercise(name: &str, bytes: &[u8]) {
         let _ = target
             .memory
             .read_bytes(AddressSpace::Physical, 0, PAGES * PAGE);
-        for space in [AddressSpace::Physical, AddressSpace::Virtual] {
-            let pattern = Pattern::Bytes {
-                bytes: b"fox".to_vec(),
-                alignment: 1,
-            };
-            let mut search = Search::new(target.memory.clone(), space, pattern);
-            let steps = std::iter::from_fn(|| search.step());
-            steps.take(3).for_each(drop);
-        }
         let _ = target
             .memory
             .read_c_string(AddressSpace::Virtual, KERNEL, 1 << 20);

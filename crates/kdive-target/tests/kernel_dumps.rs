@@ -2,7 +2,6 @@
 
 mod machine;
 
-use kdive_target::search::{Pattern, Search};
 use kdive_target::{
     AddressSpace, Architecture, Error, ExcludedPages, OpenOptions, Target, TargetKind, open,
     open_split,
@@ -309,34 +308,5 @@ fn what_an_elf_dump_lacks_of_the_image_is_zeros() {
         assert_eq!(read, [memory[half - 1], 0]);
         let beyond = target.memory.read_u8(space, at + PAGE as u64);
         assert!(beyond.unwrap_err().to_string().contains("all zeros"));
-    }
-}
-
-#[test]
-fn searching_a_dump() {
-    let memory = machine::memory();
-    let page = 21;
-    let needle = &memory[page * PAGE + 1000..][..24];
-    for bytes in [machine::qemu_elf(), Kdump::default().build()] {
-        let target = open_bytes(&bytes);
-        for (space, base) in [(AddressSpace::Virtual, KERNEL), (AddressSpace::Physical, 0)] {
-            let pattern = Pattern::Bytes {
-                bytes: needle.to_vec(),
-                alignment: 1,
-            };
-            let expected: Vec<u64> = saved()
-                .filter(|&page| space == AddressSpace::Physical || page < MAPPED)
-                .flat_map(|page| {
-                    let page_bytes = &memory[page * PAGE..][..PAGE];
-                    let places = (0..PAGE - 24).filter(|&at| page_bytes[at..].starts_with(needle));
-                    places.map(move |at| base + (page * PAGE + at) as u64)
-                })
-                .collect();
-            assert!(expected.contains(&(base + (page * PAGE + 1000) as u64)));
-            let found: Vec<u64> = Search::new(target.memory.clone(), space, pattern)
-                .map(|it| it.address)
-                .collect();
-            assert_eq!(found, expected);
-        }
     }
 }

@@ -1,0 +1,249 @@
+//! Kinds of arguments that many functions take.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use kdive_engine::object::{Literal, Number};
+use kdive_target::ByteOrder;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+
+use crate::object::Object;
+
+/// Anything, as a condition.
+#[derive(Clone, Copy)]
+pub(crate) struct Truth(pub(crate) bool);
+
+impl<'py> FromPyObject<'_, 'py> for Truth {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Self)
+    }
+}
+
+/// A `str`, `bytes` or `os.PathLike`.
+pub(crate) struct FilePath(pub(crate) PathBuf);
+
+impl<'py> FromPyObject<'_, 'py> for FilePath {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let path = object
+            .py()
+            .import("os")?
+            .call_method1(intern!(object.py(), "fsdecode"), (object,))?;
+        Ok(Self(path.extract::<OsString>()?.into()))
+    }
+}
+
+/// A path or an open file descriptor.
+pub(crate) enum PathOrDescriptor {
+    Path(PathBuf),
+    Descriptor(i32),
+}
+
+impl<'py> FromPyObject<'_, 'py> for PathOrDescriptor {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyInt>() {
+            object.extract().map(Self::Descriptor)
+        } else {
+            object.extract::<FilePath>().map(|path| Self::Path(path.0))
+        }
+    }
+}
+
+/// `str` or `bytes`.
+pub(crate) struct Text(pub(crate) Vec<u8>);
+
+impl<'py> FromPyObject<'_, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.cast::<PyString>() {
+            return Ok(Self(text.to_str()?.as_bytes().to_owned()));
+        }
+        bytes_of(&object).map(Self)
+    }
+}
+
+/// The name of a byte order; none is the program's.
+pub(crate) fn byte_order(name: Option<&str>) -> PyResult<Option<ByteOrder>> {
+    match name {
+        None => Ok(None),
+        Some("little") => Ok(Some(ByteOrder::Little)),
+        Some("big") => Ok(Some(ByteOrder::Big)),
+        Some(_) => Err(PyValueError::new_err(
+            "expected 'little', 'big', or None for byteorder",
+        )),
+    }
+}
+
+/// A copy of the bytes of `bytes`, `bytearray`, `memoryview` or anything else that has them.
+pub(crate) fn bytes_of(object: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_owned());
+    }
+    let buffer = pyo3::buffer::PyBuffer::<u8>::get(object)?;
+    buffer.to_vec(object.py())
+}
+
+/// A Python number; none for anything else.
+pub(crate) fn number_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
+    if object.is_instance_of::<PyInt>() {
+        return integer_of(object).map(Some);
+    }
+    if let Ok(float) = object.cast::<PyFloat>() {
+        return Ok(Some(Number::Float(float.value())));
+    }
+    if object.hasattr(intern!(object.py(), "__index__"))? {
+        let index = object.call_method0(intern!(object.py(), "__index__"))?;
+        return integer_of(&index).map(Some);
+    }
+    Ok(None)
+}
+
+/// An integer modulo 2^128, as an operand of C's operators can be at most.
+fn integer_of(object: &Bound<'_, PyAny>) -> PyResult<Number> {
+    if let Ok(value) = object.extract::<i64>() {
+        return Ok(Number::from(i128::from(value)));
+    }
+    if let Ok(value) = object.extract::<u128>() {
+        return Ok(Number::Integer {
+            bits: value,
+            is_negative: false,
+        });
+    }
+    if let Ok(value) = object.extract::<i128>() {
+        return Ok(Number::from(value));
+    }
+    Err(pyo3::exceptions::PyOverflowError::new_err(
+        "integer type is too big",
+    ))
+}
+
+/// How deep a value made of lists and dictionaries may be nested.
+const MAX_DEPTH: usize = 200;
+
+/// A value for an object: a number, an object, a sequence or a mapping.
+pub(crate) fn literal_of(object: &Bound<'_, PyAny>) -> PyResult<Literal> {
+    literal_within(object, MAX_DEPTH)
+}
+
+fn literal_within(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Literal> {
+    if let Ok(object) = object.cast::<Object>() {
+        return Ok(Literal::Object(object.get().inner.clone()));
+    }
+    if let Ok(value) = object.cast::<PyBool>() {
+        return Ok(Literal::Bool(value.is_true()));
+    }
+    if object.is_instance_of::<PyInt>() {
+        return match integer_of(object) {
+            Ok(number) => Ok(Literal::Number(number)),
+            Err(_) => wide_integer(object),
+        };
+    }
+    if let Some(number) = number_of(object)? {
+        return Ok(Literal::Number(number));
+    }
+    let depth = depth
+        .checked_sub(1)
+        .ok_or_else(|| PyValueError::new_err("the value is nested too deeply"))?;
+    if object.hasattr(intern!(object.py(), "items"))? {
+        let mut items = Vec::new();
+        for item in object
+            .call_method0(intern!(object.py(), "items"))?
+            .try_iter()?
+        {
+            let (name, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = item?.extract()?;
+            items.push((name.to_str()?.into(), literal_within(&value, depth)?));
+        }
+        return Ok(Literal::Map(items));
+    }
+    // A string is a sequence of strings, without end.
+    if object.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("value must be number, not str"));
+    }
+    object
+        .try_iter()?
+        .map(|item| literal_within(&item?, depth))
+        .collect::<PyResult<_>>()
+        .map(Literal::List)
+}
+
+fn wide_integer(object: &Bound<'_, PyAny>) -> PyResult<Literal> {
+    let py = object.py();
+    let bits: u64 = object.call_method0(intern!(py, "bit_length"))?.extract()?;
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "signed"), true)?;
+    let bytes = object.call_method(
+        intern!(py, "to_bytes"),
+        (bits / 8 + 1, "little"),
+        Some(&keywords),
+    )?;
+    Ok(Literal::WideInteger {
+        bytes: bytes.extract()?,
+        is_signed: true,
+    })
+}
+
+/// The Python number for a number.
+pub(crate) fn number_to_python(py: Python<'_>, number: Number) -> PyResult<Py<PyAny>> {
+    match number {
+        Number::Float(value) => Ok(PyFloat::new(py, value).into_any().unbind()),
+        Number::Integer {
+            bits,
+            is_negative: false,
+        } => match u64::try_from(bits) {
+            Ok(small) => Ok(small.into_pyobject(py)?.into_any().unbind()),
+            Err(_) => Ok(bits.into_pyobject(py)?.into_any().unbind()),
+        },
+        Number::Integer {
+            bits,
+            is_negative: true,
+        } => match i64::try_from(bits as i128) {
+            Ok(small) => Ok(small.into_pyobject(py)?.into_any().unbind()),
+            Err(_) => Ok((bits as i128).into_pyobject(py)?.into_any().unbind()),
+        },
+    }
+}
+
+/// The Python value for a plain value.
+pub(crate) fn literal_to_python(py: Python<'_>, literal: Literal) -> PyResult<Py<PyAny>> {
+    match literal {
+        Literal::Bool(value) => Ok(PyBool::new(py, value).to_owned().into_any().unbind()),
+        Literal::Number(number) => number_to_python(py, number),
+        Literal::WideInteger { bytes, is_signed } => {
+            let keywords = PyDict::new(py);
+            keywords.set_item(intern!(py, "signed"), is_signed)?;
+            let class = py.get_type::<PyInt>();
+            let bytes = PyBytes::new(py, &bytes);
+            Ok(class
+                .call_method(
+                    intern!(py, "from_bytes"),
+                    (bytes, "little"),
+                    Some(&keywords),
+                )?
+                .unbind())
+        }
+        Literal::List(items) => {
+            let list = PyList::empty(py);
+            for item in items {
+                list.append(literal_to_python(py, item)?)?;
+            }
+            Ok(list.into_any().unbind())
+        }
+        Literal::Map(items) => {
+            let dict = PyDict::new(py);
+            for (name, item) in items {
+                dict.set_item(PyString::intern(py, &name), literal_to_python(py, item)?)?;
+            }
+            Ok(dict.into_any().unbind())
+        }
+        Literal::Object(_) => Err(PyTypeError::new_err("an object is no plain value")),
+    }
+}

@@ -1,0 +1,249 @@
+//! Operators of objects, and their conversion to Python's numbers.
+
+use std::cmp::Ordering;
+
+use kdive_engine as engine;
+use kdive_engine::TypeKind;
+use kdive_engine::object::{BinaryOperator, Number, UnaryOperator};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pyclass::CompareOp;
+use pyo3::types::PyInt;
+
+use super::Object;
+use crate::arguments::{number_of, number_to_python};
+use crate::errors::OrRaise;
+
+impl Object {
+    /// The other operand; none if Python should ask the other operand, or give up.
+    fn operand(&self, other: &Bound<'_, PyAny>) -> PyResult<Option<engine::Object>> {
+        if let Ok(other) = other.cast::<Object>() {
+            return Ok(Some(other.get().inner.clone()));
+        }
+        match number_of(other)? {
+            Some(number) => engine::Object::from_literal_number(self.inner.program(), number)
+                .or_raise()
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn binary(
+        &self,
+        other: &Bound<'_, PyAny>,
+        operator: BinaryOperator,
+        is_reflected: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let Some(operand) = self.operand(other)? else {
+            return Ok(py.NotImplemented());
+        };
+        let result = if is_reflected {
+            operand.binary(operator, &self.inner)
+        } else {
+            self.inner.binary(operator, &operand)
+        };
+        Ok(Py::new(py, self.other(result.or_raise()?, py))?.into_any())
+    }
+
+    fn unary(&self, py: Python<'_>, operator: UnaryOperator) -> PyResult<Self> {
+        Ok(self.other(self.inner.unary(operator).or_raise()?, py))
+    }
+
+    /// The number that a rounding function starts from.
+    fn roundable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Int | TypeKind::Bool | TypeKind::Float | TypeKind::Enum => {
+                Ok(number_to_python(py, self.inner.number().or_raise()?)?.into_bound(py))
+            }
+            _ => Err(self.type_error("cannot round '{}'")),
+        }
+    }
+
+    fn rounded<'py>(
+        &self,
+        py: Python<'py>,
+        method: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        method.call1((self.roundable(py)?,))
+    }
+}
+
+#[pymethods]
+impl Object {
+    fn __richcmp__(&self, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let Some(operand) = self.operand(other)? else {
+            return Ok(py.NotImplemented());
+        };
+        let ordering = self.inner.compare(&operand).or_raise()?;
+        let result = match operator {
+            CompareOp::Eq => ordering == Some(Ordering::Equal),
+            CompareOp::Ne => ordering != Some(Ordering::Equal),
+            CompareOp::Lt => ordering == Some(Ordering::Less),
+            CompareOp::Gt => ordering == Some(Ordering::Greater),
+            CompareOp::Le => matches!(ordering, Some(Ordering::Less | Ordering::Equal)),
+            CompareOp::Ge => matches!(ordering, Some(Ordering::Greater | Ordering::Equal)),
+        };
+        Ok(result.into_pyobject(py)?.to_owned().into_any().unbind())
+    }
+
+    fn __add__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Add, false)
+    }
+
+    fn __radd__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Add, true)
+    }
+
+    fn __sub__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Subtract, false)
+    }
+
+    fn __rsub__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Subtract, true)
+    }
+
+    fn __mul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Multiply, false)
+    }
+
+    fn __rmul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Multiply, true)
+    }
+
+    fn __truediv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Divide, false)
+    }
+
+    fn __rtruediv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Divide, true)
+    }
+
+    fn __mod__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Remainder, false)
+    }
+
+    fn __rmod__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Remainder, true)
+    }
+
+    fn __lshift__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::ShiftLeft, false)
+    }
+
+    fn __rlshift__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::ShiftLeft, true)
+    }
+
+    fn __rshift__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::ShiftRight, false)
+    }
+
+    fn __rrshift__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::ShiftRight, true)
+    }
+
+    fn __and__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::And, false)
+    }
+
+    fn __rand__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::And, true)
+    }
+
+    fn __or__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Or, false)
+    }
+
+    fn __ror__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Or, true)
+    }
+
+    fn __xor__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Xor, false)
+    }
+
+    fn __rxor__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.binary(other, BinaryOperator::Xor, true)
+    }
+
+    fn __neg__(&self, py: Python<'_>) -> PyResult<Self> {
+        self.unary(py, UnaryOperator::Minus)
+    }
+
+    fn __pos__(&self, py: Python<'_>) -> PyResult<Self> {
+        self.unary(py, UnaryOperator::Plus)
+    }
+
+    fn __invert__(&self, py: Python<'_>) -> PyResult<Self> {
+        self.unary(py, UnaryOperator::Not)
+    }
+
+    fn __bool__(&self) -> PyResult<bool> {
+        self.inner.is_truthy().or_raise()
+    }
+
+    fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if self.has_parts() {
+            return Err(self.type_error("cannot convert '{}' to int"));
+        }
+        match self.inner.number().or_raise()? {
+            number @ Number::Float(_) => {
+                let float = number_to_python(py, number)?.into_bound(py);
+                py.get_type::<PyInt>().call1((float,))
+            }
+            number => Ok(number_to_python(py, number)?.into_bound(py)),
+        }
+    }
+
+    fn __index__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Pointer => {
+                number_to_python(py, self.inner.number().or_raise()?)
+            }
+            _ => Err(self.type_error("'{}' object cannot be interpreted as an integer")),
+        }
+    }
+
+    fn __float__(&self) -> PyResult<f64> {
+        match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Float => {
+                Ok(self.inner.number().or_raise()?.to_f64())
+            }
+            _ => Err(self.type_error("cannot convert '{}' to float")),
+        }
+    }
+
+    #[pyo3(signature = (ndigits=None))]
+    fn __round__(slf: &Bound<'_, Self>, ndigits: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let object = slf.get();
+        let number = object.roundable(py)?;
+        let Some(ndigits) = ndigits else {
+            return Ok(number.call_method0(intern!(py, "__round__"))?.unbind());
+        };
+        let rounded = number.call_method1(intern!(py, "__round__"), (ndigits,))?;
+        let inner = &object.inner;
+        let number = number_of(&rounded)?.unwrap_or(Number::Float(0.0));
+        let rounded = engine::Object::from_number(
+            inner.program(),
+            inner.ty().clone(),
+            number,
+            inner.bit_field_size(),
+        );
+        Ok(Py::new(py, object.other(rounded.or_raise()?, py))?.into_any())
+    }
+
+    fn __trunc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.rounded(py, &py.import("math")?.getattr("trunc")?)
+    }
+
+    fn __floor__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.rounded(py, &py.import("math")?.getattr("floor")?)
+    }
+
+    fn __ceil__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.rounded(py, &py.import("math")?.getattr("ceil")?)
+    }
+}

@@ -1,0 +1,360 @@
+//! Programs.
+//!
+//! The class, its target and its memory are here; each other group of its methods has a file.
+
+mod builders;
+mod default;
+mod finders;
+mod lookup;
+mod modules;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kdive_engine as engine;
+use kdive_target::{AddressSpace, MemoryReader, OpenOptions};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+pub(crate) use default::{default_program, get_default_prog, set_default_prog};
+
+use crate::arguments::{PathOrDescriptor, Text, bytes_of};
+use crate::enums::{Flags, ProgramFlags};
+use crate::errors::{IntoPython, OrRaise};
+use crate::language::{self, Language};
+use crate::log;
+use crate::platform::Platform;
+use crate::types::Type;
+
+/// A running or dead program, or a kernel, that is looked into.
+#[pyclass(frozen, weakref, module = "kdive")]
+pub(crate) struct Program {
+    pub(crate) inner: Arc<engine::Program>,
+    cache: Mutex<Py<PyAny>>,
+    config: Mutex<Py<PyAny>>,
+    /// The text of VMCOREINFO that was given, for the target that is set later.
+    vmcoreinfo: Option<Vec<u8>>,
+}
+
+impl Program {
+    /// The type that an argument names or is.
+    pub(crate) fn resolve(prog: &Bound<'_, Self>, ty: &Bound<'_, PyAny>) -> PyResult<engine::Type> {
+        if let Ok(name) = ty.cast::<PyString>() {
+            return Self::find_type(prog, name.to_str()?, None);
+        }
+        match ty.cast::<Type>() {
+            Ok(ty) if ty.get().prog.is(prog) => Ok(ty.get().inner.clone()),
+            Ok(_) => Err(PyValueError::new_err("type is from different program")),
+            Err(_) => Err(PyTypeError::new_err("type must be Type, str, or None")),
+        }
+    }
+
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            architecture: self.inner.platform().map(|platform| platform.architecture),
+            vmcoreinfo: self.vmcoreinfo.clone(),
+            ..OpenOptions::default()
+        }
+    }
+
+    fn set_target(&self, py: Python<'_>, target: kdive_target::Target) -> PyResult<()> {
+        for remark in &target.remarks {
+            log::warning(py, remark)?;
+        }
+        py.detach(|| self.inner.set_target(target)).or_raise()
+    }
+}
+
+fn space(physical: bool) -> AddressSpace {
+    if physical {
+        AddressSpace::Physical
+    } else {
+        AddressSpace::Virtual
+    }
+}
+
+/// A Python function that provides the bytes of a segment.
+struct Reader {
+    function: Py<PyAny>,
+    is_physical: bool,
+}
+
+impl MemoryReader for Reader {
+    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> kdive_target::Result<()> {
+        Python::attach(|py| {
+            let arguments = (address, buffer.len(), offset, self.is_physical);
+            let bytes = bytes_of(self.function.call1(py, arguments)?.bind(py))?;
+            if bytes.len() != buffer.len() {
+                return Err(PyValueError::new_err(format!(
+                    "memory read callback returned buffer of length {} (expected {})",
+                    bytes.len(),
+                    buffer.len()
+                )));
+            }
+            buffer.copy_from_slice(&bytes);
+            Ok(())
+        })
+        .map_err(|error: PyErr| kdive_target::Error::Reader(Box::new(error)))
+    }
+}
+
+#[pymethods]
+impl Program {
+    #[new]
+    #[pyo3(signature = (platform=None, *, vmcoreinfo=None))]
+    fn new(
+        py: Python<'_>,
+        platform: Option<&Bound<'_, PyAny>>,
+        vmcoreinfo: Option<Text>,
+    ) -> PyResult<Self> {
+        let platform = platform
+            .map(|platform| match platform.cast::<Platform>() {
+                Ok(platform) => Ok(platform.get().inner),
+                Err(_) => Err(PyTypeError::new_err("platform must be Platform or None")),
+            })
+            .transpose()?;
+        Ok(Self {
+            inner: engine::Program::new(platform),
+            cache: Mutex::new(PyDict::new(py).into_any().unbind()),
+            config: Mutex::new(PyDict::new(py).into_any().unbind()),
+            vmcoreinfo: vmcoreinfo.map(|text| text.0),
+        })
+    }
+
+    /// Where helpers keep what they found out about the program.
+    #[getter]
+    fn cache(&self, py: Python<'_>) -> Py<PyAny> {
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_ref(py)
+    }
+
+    #[setter]
+    fn set_cache(&self, value: Py<PyAny>) {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    /// Settings of the program, for helpers and tools.
+    #[getter]
+    fn config(&self, py: Python<'_>) -> Py<PyAny> {
+        self.config
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_ref(py)
+    }
+
+    #[setter]
+    fn set_config(&self, value: Py<PyAny>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    /// What the program is.
+    #[getter]
+    fn flags(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let mut flags = ProgramFlags::empty();
+        flags.set(ProgramFlags::IS_LINUX_KERNEL, self.inner.is_kernel());
+        flags.set(ProgramFlags::IS_LIVE, self.inner.is_live());
+        flags.set(ProgramFlags::IS_LOCAL, self.inner.is_local());
+        flags.to_python(py)
+    }
+
+    /// The platform, once it is known.
+    #[getter]
+    fn platform(&self) -> Option<Platform> {
+        self.inner.platform().map(|inner| Platform { inner })
+    }
+
+    /// The path of the core dump, if the target is one that was opened by path.
+    #[getter]
+    fn core_dump_path(&self) -> Option<String> {
+        let path = self.inner.target()?.path.as_ref()?;
+        Some(path.to_string_lossy().into_owned())
+    }
+
+    /// The language of types made or looked up without another one; may be set.
+    #[getter]
+    fn language(&self, py: Python<'_>) -> PyResult<Py<Language>> {
+        language::to_python(py, self.inner.language())
+    }
+
+    #[setter]
+    fn set_language(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let language = value
+            .cast::<Language>()
+            .map_err(|_| PyTypeError::new_err("language must be Language"))?;
+        self.inner.set_language(language.get().inner);
+        Ok(())
+    }
+
+    /// Return the size of an address in bytes.
+    fn address_size(&self) -> PyResult<u8> {
+        self.inner.address_size().or_raise()
+    }
+
+    /// Make a core dump the target.
+    pub(crate) fn set_core_dump(&self, py: Python<'_>, path: PathOrDescriptor) -> PyResult<()> {
+        let options = self.open_options();
+        let target = py.detach(|| match path {
+            PathOrDescriptor::Path(path) => {
+                kdive_target::open(&path, &options).map_err(IntoPython::into_python)
+            }
+            PathOrDescriptor::Descriptor(number) => {
+                let file = duplicate(number)?;
+                kdive_target::open_file(file, &options).map_err(IntoPython::into_python)
+            }
+        })?;
+        self.set_target(py, target)
+    }
+
+    /// Make the running kernel the target; needs the right to read `/proc/kcore`.
+    fn set_kernel(&self, py: Python<'_>) -> PyResult<()> {
+        let options = self.open_options();
+        let target = py
+            .detach(|| kdive_target::open_live_kernel(&options))
+            .or_raise()?;
+        self.set_target(py, target)
+    }
+
+    /// Make a running process the target; needs the right to trace it.
+    fn set_pid(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
+        let options = self.open_options();
+        let target = py
+            .detach(|| kdive_target::open_process(pid, &options))
+            .or_raise()?;
+        self.set_target(py, target)
+    }
+
+    /// Provide the bytes of a range of addresses; it hides what was there before.
+    #[pyo3(signature = (address, size, read_fn, physical=false))]
+    fn add_memory_segment(
+        &self,
+        py: Python<'_>,
+        address: u64,
+        size: u64,
+        read_fn: &Bound<'_, PyAny>,
+        physical: bool,
+    ) -> PyResult<()> {
+        if !read_fn.is_callable() {
+            return Err(PyTypeError::new_err("read_fn must be callable"));
+        }
+        let reader = Arc::new(Reader {
+            function: read_fn.clone().unbind(),
+            is_physical: physical,
+        });
+        py.detach(|| {
+            self.inner
+                .add_memory_segment(space(physical), address, size, reader)
+        });
+        Ok(())
+    }
+
+    /// Read `size` bytes at `address`.
+    #[pyo3(signature = (address, size, physical=false))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        size: u64,
+        physical: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.inner.address_size().or_raise()?;
+        let bytes = py
+            .detach(|| self.inner.read_bytes(space(physical), address, size))
+            .or_raise()?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Read the bytes at `address` up to the first zero byte, at most `max_size`.
+    #[pyo3(signature = (address, physical=false, *, max_size=u64::MAX))]
+    fn read_c_string<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        physical: bool,
+        max_size: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.inner.address_size().or_raise()?;
+        let bytes = py
+            .detach(|| self.inner.read_c_string(space(physical), address, max_size))
+            .or_raise()?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Read an unsigned 8-bit integer.
+    #[pyo3(signature = (address, physical=false))]
+    fn read_u8(&self, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(address, physical, 1)
+    }
+
+    /// Read an unsigned 16-bit integer in the program's byte order.
+    #[pyo3(signature = (address, physical=false))]
+    fn read_u16(&self, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(address, physical, 2)
+    }
+
+    /// Read an unsigned 32-bit integer in the program's byte order.
+    #[pyo3(signature = (address, physical=false))]
+    fn read_u32(&self, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(address, physical, 4)
+    }
+
+    /// Read an unsigned 64-bit integer in the program's byte order.
+    #[pyo3(signature = (address, physical=false))]
+    fn read_u64(&self, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(address, physical, 8)
+    }
+
+    /// Read an unsigned integer of the size of an address in the program's byte order.
+    #[pyo3(signature = (address, physical=false))]
+    fn read_word(&self, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(address, physical, self.inner.address_size().or_raise()?)
+    }
+}
+
+impl Program {
+    fn read_uint(&self, address: u64, physical: bool, size: u8) -> PyResult<u64> {
+        self.inner.address_size().or_raise()?;
+        self.inner
+            .read_uint(space(physical), address, size)
+            .or_raise()
+    }
+}
+
+/// A descriptor of its own for an open file.
+fn duplicate(number: i32) -> PyResult<OwnedFd> {
+    if number < 0 {
+        return Err(PyValueError::new_err("invalid file descriptor"));
+    }
+    // SAFETY: the number is not -1, and is only borrowed while it is duplicated; a number that
+    // is not open makes the duplication fail.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(borrowed.try_clone_to_owned()?)
+}
+
+/// A new program with the target that is set, and the debug information that is found.
+fn opened(py: Python<'_>, set_target: impl FnOnce(&Program) -> PyResult<()>) -> PyResult<Program> {
+    let prog = Program::new(py, None, None)?;
+    set_target(&prog)?;
+    prog.load_what_is_found(py)?;
+    Ok(prog)
+}
+
+/// Open a core dump, given its path or an open file descriptor, and load debug information.
+#[pyfunction]
+pub(crate) fn program_from_core_dump(py: Python<'_>, path: PathOrDescriptor) -> PyResult<Program> {
+    opened(py, |prog| prog.set_core_dump(py, path))
+}
+
+/// Open the running kernel and load debug information.
+#[pyfunction]
+pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Program> {
+    opened(py, |prog| prog.set_kernel(py))
+}
+
+/// Open a running process and load debug information.
+#[pyfunction]
+pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Program> {
+    opened(py, |prog| prog.set_pid(py, pid))
+}
