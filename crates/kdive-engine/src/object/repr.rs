@@ -6,6 +6,9 @@ use super::{AbsenceReason, Literal, Number, Object, Place};
 use crate::types::{TypeKind, write_python_string};
 use crate::{Error, Result};
 
+/// The digits of long integers are found this many at a time.
+const NINE_DIGITS: u64 = 1_000_000_000;
+
 /// How long one call may be, in bytes.
 const MAX_LENGTH: usize = 1 << 28;
 
@@ -135,7 +138,6 @@ fn write_wide_integer(out: &mut String, little_endian: &[u8], is_signed: bool) {
         }
     }
     // Schoolbook division by a power of ten; the digits come out last first.
-    const CHUNK: u32 = 1_000_000_000;
     let mut chunks = Vec::new();
     while magnitude.last() == Some(&0) {
         magnitude.pop();
@@ -144,8 +146,8 @@ fn write_wide_integer(out: &mut String, little_endian: &[u8], is_signed: bool) {
         let mut remainder = 0u64;
         for byte in magnitude.iter_mut().rev() {
             let value = remainder << 8 | u64::from(*byte);
-            *byte = (value / u64::from(CHUNK)) as u8;
-            remainder = value % u64::from(CHUNK);
+            *byte = (value / NINE_DIGITS) as u8;
+            remainder = value % NINE_DIGITS;
         }
         chunks.push(remainder);
         while magnitude.last() == Some(&0) {

@@ -119,11 +119,7 @@ impl<'a> Writer<'a> {
         self.out.push_str(name);
         for (index, part) in derived.iter().enumerate() {
             match &part.data.detail {
-                Detail::Pointer { .. } => {
-                    if needs_parentheses(index) {
-                        self.out.push(')');
-                    }
-                }
+                Detail::Pointer { .. } if needs_parentheses(index) => self.out.push(')'),
                 Detail::Array { length, .. } => {
                     self.out.push('[');
                     if let Some(length) = length {

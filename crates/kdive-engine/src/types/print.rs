@@ -61,13 +61,11 @@ impl Printer {
         write_qualifiers(&mut self.out, ty.qualifiers);
         self.out.push_str("typedef ");
         let name = ty.name().map_or("", |name| name);
-        match ty.target()? {
-            Some(target) => self.declaration(&target, name, 0),
-            None => {
-                self.out.push_str(name);
-                Ok(())
-            }
+        if let Some(target) = ty.target()? {
+            return self.declaration(&target, name, 0);
         }
+        self.out.push_str(name);
+        Ok(())
     }
 
     fn declaration(&mut self, ty: &Type, name: &str, depth: usize) -> Result<()> {

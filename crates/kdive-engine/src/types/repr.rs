@@ -173,13 +173,11 @@ impl Writer<'_> {
 
     fn target(&mut self, ty: &Type, depth: usize) -> Result<()> {
         self.argument("type");
-        match ty.target()? {
-            Some(target) => self.call(&target, depth + 1),
-            None => {
-                self.out.push_str("None");
-                Ok(())
-            }
+        if let Some(target) = ty.target()? {
+            return self.call(&target, depth + 1);
         }
+        self.out.push_str("None");
+        Ok(())
     }
 
     fn compound(&mut self, ty: &Type) -> Result<()> {
