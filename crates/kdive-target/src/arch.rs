@@ -3,7 +3,7 @@
 pub mod aarch64;
 pub mod x86_64;
 
-use crate::{Architecture, Memory, Result, VmCoreInfo};
+use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, Result, VmCoreInfo};
 
 /// How the page tables of an architecture are laid out on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +23,130 @@ pub struct Mapping {
     pub page_size: u64,
 }
 
+/// What an entry of a page table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// Nothing is mapped here.
+    Absent,
+    /// The table of the next level is at this physical address.
+    Table(u64),
+    /// A page, whose size the level tells, is at this physical address.
+    Page(u64),
+}
+
+/// The shape of page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Geometry {
+    /// The logarithm of the size of the smallest pages.
+    page_shift: u32,
+    /// The logarithm of the number of entries of a table.
+    index_bits: u32,
+    /// The number of levels.
+    levels: u32,
+    /// The first address of the kernel's half.
+    kernel_start: u64,
+}
+
+/// What looking an address up found.
+enum Lookup {
+    Mapped(Mapping),
+    /// Nothing, nor anywhere else in the aligned block of this size (as a logarithm).
+    Absent(u32),
+    /// A table that is not readable, for a block of this size (as a logarithm).
+    Unreadable(u32, Error),
+}
+
 impl Paging {
     /// Looks an address up in the tables whose first one is at the physical address `root`.
     ///
     /// Faults with `address` where it is not mapped, and with a physical address where a table
     /// is not readable.
     pub fn walk(&self, memory: &Memory, root: u64, address: u64) -> Result<Mapping> {
+        match self.look_up(memory, root, address) {
+            Lookup::Mapped(mapping) => Ok(mapping),
+            Lookup::Unreadable(_, error) => Err(error),
+            Lookup::Absent(_) => Err(Error::Fault {
+                address,
+                reason: "address is not mapped".to_owned(),
+            }),
+        }
+    }
+
+    fn look_up(&self, memory: &Memory, root: u64, address: u64) -> Lookup {
+        let geometry = self.geometry();
+        let Some(translated) = self.translated(address) else {
+            return Lookup::Absent(geometry.page_shift);
+        };
+        let mut table = root;
+        for level in (0..geometry.levels).rev() {
+            let shift = geometry.page_shift + geometry.index_bits * level;
+            let index = (translated >> shift) & ((1 << geometry.index_bits) - 1);
+            let at = table.wrapping_add(index * 8);
+            let entry = match memory.read_u64(AddressSpace::Physical, at, ByteOrder::Little) {
+                Ok(entry) => entry,
+                Err(error) => return Lookup::Unreadable(shift + geometry.index_bits, error),
+            };
+            let entry = match self {
+                Paging::X86_64(paging) => paging.decode(entry, level, address),
+                Paging::Aarch64(paging) => paging.decode(entry, level),
+            };
+            match entry {
+                Entry::Absent => return Lookup::Absent(shift),
+                Entry::Page(page) => {
+                    let page_size = 1 << shift;
+                    return Lookup::Mapped(Mapping {
+                        physical: page & !(page_size - 1) | (address & (page_size - 1)),
+                        page_size,
+                    });
+                }
+                Entry::Table(next) => table = next,
+            }
+        }
+        Lookup::Absent(geometry.page_shift)
+    }
+
+    /// The first mapped address from `start` on and the end of its page. Where tables are not
+    /// readable, nothing is mapped.
+    ///
+    /// After a number of steps that only tables made to confuse need, the page that was reached
+    /// is given instead.
+    pub(crate) fn next_mapped(&self, memory: &Memory, root: u64, start: u64) -> Option<(u64, u64)> {
+        const MOST_STEPS: usize = 1 << 18;
+        let geometry = self.geometry();
+        let mut address = start;
+        for _ in 0..MOST_STEPS {
+            if self.translated(address).is_none() && address < geometry.kernel_start {
+                address = geometry.kernel_start;
+            }
+            let hole = match self.look_up(memory, root, address) {
+                Lookup::Mapped(mapping) => {
+                    return Some((address, address | (mapping.page_size - 1)));
+                }
+                Lookup::Absent(hole) | Lookup::Unreadable(hole, _) => hole,
+            };
+            let in_hole = 1_u64.checked_shl(hole).map_or(u64::MAX, |size| size - 1);
+            address = (address | in_hole).checked_add(1)?;
+        }
+        Some((address, address | ((1 << geometry.page_shift) - 1)))
+    }
+
+    /// The first address of the kernel's half.
+    pub(crate) fn kernel_start(&self) -> u64 {
+        self.geometry().kernel_start
+    }
+
+    fn geometry(&self) -> Geometry {
         match self {
-            Paging::X86_64(paging) => paging.walk(memory, root, address),
-            Paging::Aarch64(paging) => paging.walk(memory, root, address),
+            Paging::X86_64(paging) => paging.geometry(),
+            Paging::Aarch64(paging) => paging.geometry(),
+        }
+    }
+
+    /// The bits of an address that the tables translate, unless it is none that can be mapped.
+    fn translated(&self, address: u64) -> Option<u64> {
+        match self {
+            Paging::X86_64(paging) => paging.translated(address),
+            Paging::Aarch64(paging) => paging.translated(address),
         }
     }
 
@@ -72,11 +187,4 @@ pub(crate) fn image_offset(architecture: Architecture, info: &VmCoreInfo) -> Opt
 
 fn missing(line: &str) -> String {
     format!("VMCOREINFO lacks a usable {line}")
-}
-
-fn not_mapped(address: u64) -> crate::Error {
-    crate::Error::Fault {
-        address,
-        reason: "address is not mapped".to_owned(),
-    }
 }

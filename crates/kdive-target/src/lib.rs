@@ -16,6 +16,7 @@ mod page_tables;
 mod platform;
 pub mod process;
 mod range_map;
+pub mod search;
 mod source;
 mod target;
 mod vmcoreinfo;
@@ -27,7 +28,7 @@ pub use page_tables::{Caching, PageTables, Reach};
 pub use platform::{Architecture, ByteOrder, Platform};
 pub use source::Access;
 pub use target::{
-    ExcludedPages, OpenOptions, Target, TargetKind, open, open_file, open_live_kernel,
-    open_process, open_split,
+    ExcludedPages, FoundVmCoreInfo, OpenOptions, Target, TargetKind, find_vmcoreinfo, open,
+    open_file, open_live_kernel, open_process, open_split,
 };
 pub use vmcoreinfo::VmCoreInfo;

@@ -20,6 +20,13 @@ pub enum AddressSpace {
 pub trait MemoryReader: Send + Sync {
     /// Fills `buffer` from `offset` bytes after the start of the segment, which is `address`.
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The next addresses that may be readable, as first and last one, given those that are left
+    /// of the segment and the offset of their first. Who knows of large holes says so here.
+    fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        let _ = offset;
+        Some((first, last))
+    }
 }
 
 /// A segment to be added to a [`Memory`].
@@ -101,17 +108,15 @@ impl Memory {
         });
     }
 
-    /// The addresses that segments cover, as ranges of first and last address in ascending order;
-    /// neighbours are joined. Within them pages may still be missing.
-    pub fn covered(&self, space: AddressSpace) -> Vec<(u64, u64)> {
-        let mut joined: Vec<(u64, u64)> = Vec::new();
-        for range in self.ranges(space).load().iter() {
-            match joined.last_mut() {
-                Some((_, end)) if end.checked_add(1) == Some(range.start) => *end = range.end,
-                _ => joined.push((range.start, range.end)),
-            }
-        }
-        joined
+    /// The next addresses from `start` on that may be readable, as first and last one. Single
+    /// pages of them may still be missing.
+    pub fn next_readable(&self, space: AddressSpace, start: u64) -> Option<(u64, u64)> {
+        let ranges = self.ranges(space).load();
+        ranges.from(start).find_map(|range| {
+            let first = range.start.max(start);
+            let offset = first - range.origin;
+            range.value.next_readable(first, range.end, offset)
+        })
     }
 
     /// Fills `buffer` with the bytes at `address`.
@@ -267,7 +272,10 @@ mod tests {
         assert_eq!(fault_address(beyond), Some(0x1006));
         let physical = memory.read_u8(AddressSpace::Physical, 0x1000);
         assert_eq!(fault_address(physical), Some(0x1000));
-        assert_eq!(memory.covered(AddressSpace::Virtual), [(0x1000, 0x1005)]);
+        let next = |start| memory.next_readable(AddressSpace::Virtual, start);
+        assert_eq!(next(0), Some((0x1000, 0x1003)));
+        assert_eq!(next(0x1004), Some((0x1004, 0x1005)));
+        assert_eq!(next(0x1006), None);
     }
 
     #[test]

@@ -133,6 +133,24 @@ impl MemoryReader for PageTables {
     fn read(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.read(address, buffer)
     }
+
+    fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
+        /// Enough to read by the block; whoever wants more asks again.
+        const LONGEST: u64 = 1 << 30;
+        let next = |from| self.paging.next_mapped(&self.memory, self.root, from);
+        let mut from = first;
+        if self.reach == Reach::Kernel && !self.paging.is_kernel_address(first) {
+            from = self.paging.kernel_start();
+        }
+        let (start, mut end) = next(from).filter(|&(start, _)| start <= last)?;
+        while end < last && end - start < LONGEST {
+            match end.checked_add(1).and_then(next) {
+                Some((address, page_end)) if address == end + 1 => end = page_end,
+                _ => break,
+            }
+        }
+        Some((start, end.min(last)))
+    }
 }
 
 /// A fault in physical memory, told by the virtual address that led there.

@@ -28,6 +28,20 @@ pub fn mapped_files(pid: u32) -> Result<Vec<MappedFile>> {
         .collect())
 }
 
+/// The next readable memory of a process from `address` on, as first and last address.
+pub(crate) fn next_readable(pid: u32, address: u64) -> Option<(u64, u64)> {
+    let maps = fs::read(format!("/proc/{pid}/maps")).ok()?;
+    maps.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let mut text = || std::str::from_utf8(fields.next()?).ok();
+        let (start, end) = text()?.split_once('-')?;
+        let hex = |text| u64::from_str_radix(text, 16).ok();
+        let last = hex(end)?.checked_sub(1)?;
+        let is_readable = text()?.starts_with('r');
+        (is_readable && last >= address).then_some((hex(start)?.max(address), last))
+    })
+}
+
 /// A line of `/proc/PID/maps` such as
 /// `5582e000-5583000 r-xp 00002000 fe:01 394 /usr/bin/cat`, if it is that of a file.
 fn parse_mapping(line: &[u8]) -> Option<MappedFile> {

@@ -39,6 +39,12 @@ impl<T> RangeMap<T> {
         self.ranges.get(after).map(|range| range.start)
     }
 
+    /// The range that contains `number` and those after it.
+    pub fn from(&self, number: u64) -> std::slice::Iter<'_, Range<T>> {
+        let before = self.ranges.partition_point(|range| range.end < number);
+        self.ranges.get(before..).unwrap_or_default().iter()
+    }
+
     pub fn iter(&self) -> std::slice::Iter<'_, Range<T>> {
         self.ranges.iter()
     }

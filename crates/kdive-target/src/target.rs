@@ -1,17 +1,21 @@
 //! Targets: what is opened, and what is known of it before any debug information.
 
+mod discovery;
 mod elf_dump;
 mod file_segment;
+mod image;
 mod kdump;
 mod kernel;
 mod live;
 mod process_dump;
+mod snappy_frames;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use discovery::{FoundVmCoreInfo, find_vmcoreinfo};
 pub use live::{open_live_kernel, open_process};
 
 use crate::kdump::header::Header;
@@ -177,9 +181,14 @@ fn open_by_format(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result<
         Err(first.damaged("only kdump-compressed dumps can be split over several files"))
     } else if elf::is_elf(&start) {
         elf_dump::open(first, options)
+    } else if image::recognizes(&start) {
+        image::open_ranges(first, options)
+    } else if image::may_be_raw(&**first) {
+        image::open_raw(first, options)
     } else {
         Err(first.damaged(
-            "this is not a dump that kdive reads: an ELF core or a kdump-compressed file is expected",
+            "this is not a dump that kdive reads: an ELF core, a kdump-compressed file or an image \
+             of physical memory is expected",
         ))
     }
 }

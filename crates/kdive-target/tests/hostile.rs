@@ -4,6 +4,7 @@ mod machine;
 
 use std::time::{Duration, Instant};
 
+use kdive_target::search::{Pattern, Search};
 use kdive_target::{AddressSpace, OpenOptions, open};
 use machine::{Codec, KERNEL, Kdump, PAGE, PAGES};
 
@@ -24,6 +25,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("lzo", kdump(|_| Codec::Lzo)),
         ("snappy", kdump(|_| Codec::Snappy)),
         ("zstd", kdump(|_| Codec::Zstd)),
+        ("lime", machine::lime()),
+        ("avml", machine::avml()),
     ]
 }
 
@@ -53,6 +56,15 @@ fn exercise(name: &str, bytes: &[u8]) {
         let _ = target
             .memory
             .read_bytes(AddressSpace::Physical, 0, PAGES * PAGE);
+        for space in [AddressSpace::Physical, AddressSpace::Virtual] {
+            let pattern = Pattern::Bytes {
+                bytes: b"fox".to_vec(),
+                alignment: 1,
+            };
+            let mut search = Search::new(target.memory.clone(), space, pattern);
+            let steps = std::iter::from_fn(|| search.step());
+            steps.take(3).for_each(drop);
+        }
         let _ = target
             .memory
             .read_c_string(AddressSpace::Virtual, KERNEL, 1 << 20);
@@ -76,7 +88,7 @@ fn truncated_dumps() {
 fn what_a_truncated_dump_has_is_readable() {
     let memory = machine::memory();
     for (name, bytes) in samples() {
-        if name == "process" || name == "flattened" {
+        if ["process", "flattened", "lime", "avml"].contains(&name) {
             continue;
         }
         let half = machine::file(&bytes[..bytes.len() * 3 / 4]);

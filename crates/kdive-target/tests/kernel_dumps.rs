@@ -2,6 +2,7 @@
 
 mod machine;
 
+use kdive_target::search::{Pattern, Search};
 use kdive_target::{
     AddressSpace, Architecture, Error, ExcludedPages, OpenOptions, Target, TargetKind, open,
     open_split,
@@ -43,12 +44,20 @@ fn check(target: &Target, pages: impl Iterator<Item = usize>) {
     let info = target.vmcoreinfo.as_ref().unwrap();
     assert_eq!(info.os_release(), Some("6.1.0-test"));
     assert_eq!(info.kernel_offset(), Some(0x100_0000));
+    for null in [0, 0x10, 0x2000, 0x7fff_ffff_f000] {
+        assert!(fault_at(target, null).contains("user space"));
+    }
+    assert!(fault_at(target, KERNEL + (MAPPED * PAGE) as u64).contains("not mapped"));
+    check_memory(target, pages);
     let tids: Vec<u32> = target.threads.iter().map(|cpu| cpu.tid).collect();
     assert_eq!(tids, [11, 22]);
     assert_eq!(
         target.threads[1].registers,
         0x2222_u64.to_le_bytes().repeat(27)
     );
+}
+
+fn check_memory(target: &Target, pages: impl Iterator<Item = usize>) {
     let expected = machine::memory();
     for page in pages {
         let physical = (page * PAGE) as u64;
@@ -65,10 +74,6 @@ fn check(target: &Target, pages: impl Iterator<Item = usize>) {
             }
         }
     }
-    for null in [0, 0x10, 0x2000, 0x7fff_ffff_f000] {
-        assert!(fault_at(target, null).contains("user space"));
-    }
-    assert!(fault_at(target, KERNEL + (MAPPED * PAGE) as u64).contains("not mapped"));
 }
 
 fn saved() -> impl Iterator<Item = usize> + Clone {
@@ -309,4 +314,89 @@ fn what_an_elf_dump_lacks_of_the_image_is_zeros() {
         let beyond = target.memory.read_u8(space, at + PAGE as u64);
         assert!(beyond.unwrap_err().to_string().contains("all zeros"));
     }
+}
+
+#[test]
+fn searching_a_dump() {
+    let memory = machine::memory();
+    let page = 21;
+    let needle = &memory[page * PAGE + 1000..][..24];
+    for bytes in [machine::qemu_elf(), Kdump::default().build()] {
+        let target = open_bytes(&bytes);
+        for (space, base) in [(AddressSpace::Virtual, KERNEL), (AddressSpace::Physical, 0)] {
+            let pattern = Pattern::Bytes {
+                bytes: needle.to_vec(),
+                alignment: 1,
+            };
+            let expected: Vec<u64> = saved()
+                .filter(|&page| space == AddressSpace::Physical || page < MAPPED)
+                .flat_map(|page| {
+                    let page_bytes = &memory[page * PAGE..][..PAGE];
+                    let places = (0..PAGE - 24).filter(|&at| page_bytes[at..].starts_with(needle));
+                    places.map(move |at| base + (page * PAGE + at) as u64)
+                })
+                .collect();
+            assert!(expected.contains(&(base + (page * PAGE + 1000) as u64)));
+            let found: Vec<u64> = Search::new(target.memory.clone(), space, pattern)
+                .map(|it| it.address)
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn images_of_physical_memory() {
+    let mut raw = machine::memory();
+    raw.resize(1 << 20, 0);
+    for (bytes, first_page) in [(raw, 0), (machine::lime(), 1), (machine::avml(), 1)] {
+        let target = open_bytes(&bytes);
+        assert_eq!(target.platform.architecture, Architecture::X86_64);
+        assert_eq!(
+            target.vmcoreinfo.as_ref().unwrap().os_release(),
+            Some("6.1.0-test")
+        );
+        check_memory(&target, first_page..PAGES);
+        assert_eq!(target.remarks.len(), 1, "{:?}", target.remarks);
+        assert!(target.remarks[0].contains("physical address 0x1f000"));
+        if first_page == 1 {
+            target
+                .memory
+                .read_u8(AddressSpace::Physical, 0)
+                .unwrap_err();
+            let truncated = open_bytes(&bytes[..bytes.len() - PAGE]);
+            assert!(truncated.remarks.iter().any(|it| it.contains("truncated")));
+            check_memory(&truncated, 1..40);
+        }
+    }
+}
+
+#[test]
+fn dumps_without_vmcoreinfo_find_it_in_memory() {
+    let memory = machine::memory();
+    let mut other = memory[machine::INFO_PAGE * PAGE..][..PAGE].to_vec();
+    let place = other
+        .windows(16)
+        .position(|it| it == b"ffffffff80020000")
+        .unwrap();
+    other[place..place + 16].copy_from_slice(b"ffffffff80021000");
+    let load = |start: usize, bytes| Load {
+        virtual_address: 0,
+        physical_address: start as u64,
+        memory_size: PAGE as u64,
+        bytes,
+    };
+    let mut loads: Vec<Load> = memory
+        .chunks(PAGE)
+        .enumerate()
+        .map(|(page, bytes)| load(page * PAGE, bytes))
+        .collect();
+    // A page that an earlier kernel left behind comes first; its symbols lead nowhere.
+    loads[7].bytes = &other;
+    let bytes = machine::elf(&machine::status(11, 1), &loads, false);
+    let target = open_bytes(&bytes);
+    check_memory(&target, (0..PAGES).filter(|&page| page != 7));
+    assert_eq!(target.remarks.len(), 2, "{:?}", target.remarks);
+    assert!(target.remarks[0].contains("found in memory, at physical address 0x1f000"));
+    assert!(target.remarks[1].contains("no running kernel, at physical address 0x7000"));
 }

@@ -4,6 +4,7 @@ mod machine;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kdive_target::search::{Pattern, Search};
 use kdive_target::{
     AddressSpace, ByteOrder, Error, OpenOptions, Target, TargetKind, open, open_process, process,
 };
@@ -74,6 +75,21 @@ fn a_running_process() {
             .unwrap()
             .contains(&own_thread)
     );
+}
+
+#[test]
+fn a_running_process_is_searched_where_it_has_memory() {
+    let needle: [u8; 16] = std::array::from_fn(|index| (index * 37 + 11) as u8);
+    let copy = Box::new(needle);
+    let target = myself(false);
+    let pattern = Pattern::Bytes {
+        bytes: needle.to_vec(),
+        alignment: 1,
+    };
+    let found: Vec<u64> = Search::new(target.memory.clone(), AddressSpace::Virtual, pattern)
+        .map(|it| it.address)
+        .collect();
+    assert!(found.contains(&(copy.as_ptr().addr() as u64)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Page tables of `AArch64`.
 
-use super::{Mapping, missing, not_mapped};
-use crate::{AddressSpace, ByteOrder, Memory, Result, VmCoreInfo};
+use super::{Entry, Geometry, missing};
+use crate::VmCoreInfo;
 
 const VALID: u64 = 1;
 /// A table, or in the last level a page; without it a large page.
@@ -70,44 +70,31 @@ impl Paging {
         }
     }
 
-    pub(super) fn walk(self, memory: &Memory, root: u64, address: u64) -> Result<Mapping> {
-        let translated = u64::MAX >> (64 - self.address_bits);
-        // Bits between the translated ones and the tag repeat bit 55.
-        let above = address & BELOW_TAG & !translated;
-        let expected = if is_kernel_address(address) {
-            BELOW_TAG & !translated
-        } else {
-            0
-        };
-        if above != expected {
-            return Err(not_mapped(address));
-        }
+    pub(super) fn geometry(self) -> Geometry {
         let index_bits = self.page_shift - 3;
-        let levels = (self.address_bits - self.page_shift).div_ceil(index_bits);
-        let mut table = root;
-        for level in (0..levels).rev() {
-            let shift = self.page_shift + index_bits * level;
-            let index = ((address & translated) >> shift) & ((1 << index_bits) - 1);
-            let descriptor = memory.read_u64(
-                AddressSpace::Physical,
-                table.wrapping_add(index * 8),
-                ByteOrder::Little,
-            )?;
-            let is_table = descriptor & TABLE != 0;
-            if descriptor & VALID == 0 || (level == 0 && !is_table) {
-                return Err(not_mapped(address));
-            }
-            if level == 0 || !is_table {
-                let page_size = 1 << shift;
-                let start = self.target(descriptor) & !(page_size - 1);
-                return Ok(Mapping {
-                    physical: start | (address & (page_size - 1)),
-                    page_size,
-                });
-            }
-            table = self.target(descriptor);
+        Geometry {
+            page_shift: self.page_shift,
+            index_bits,
+            levels: (self.address_bits - self.page_shift).div_ceil(index_bits),
+            kernel_start: u64::MAX << self.address_bits,
         }
-        Err(not_mapped(address))
+    }
+
+    /// Bits between the translated ones and the tag repeat bit 55.
+    pub(super) fn translated(self, address: u64) -> Option<u64> {
+        let translated = u64::MAX >> (64 - self.address_bits);
+        let above = BELOW_TAG & !translated;
+        let expected = if is_kernel_address(address) { above } else { 0 };
+        (address & above == expected).then_some(address & translated)
+    }
+
+    pub(super) fn decode(self, descriptor: u64, level: u32) -> Entry {
+        let is_table = descriptor & TABLE != 0;
+        match (descriptor & VALID != 0, level, is_table) {
+            (false, ..) | (_, 0, false) => Entry::Absent,
+            (_, 0, _) | (_, _, false) => Entry::Page(self.target(descriptor)),
+            _ => Entry::Table(self.target(descriptor)),
+        }
     }
 }
 
@@ -116,6 +103,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::{AddressSpace, Memory, arch};
 
     fn tables(entries: &[(u64, u64)]) -> Memory {
         let mut bytes = vec![0; 0x8_0000];
@@ -128,6 +116,7 @@ mod tests {
     }
 
     fn walk(paging: Paging, entries: &[(u64, u64)], address: u64) -> Option<(u64, u64)> {
+        let paging = arch::Paging::Aarch64(paging);
         let mapping = paging.walk(&tables(entries), 0x1_0000, address).ok()?;
         Some((mapping.physical, mapping.page_size))
     }

@@ -1,7 +1,7 @@
 //! Page tables of x86-64.
 
-use super::{Mapping, missing, not_mapped};
-use crate::{AddressSpace, ByteOrder, Memory, Result, VmCoreInfo};
+use super::{Entry, Geometry, missing};
+use crate::VmCoreInfo;
 
 const PRESENT: u64 = 1;
 /// The entry maps a large page (in the tables that may).
@@ -50,31 +50,32 @@ pub(super) fn image_offset(info: &VmCoreInfo) -> Option<u64> {
 }
 
 impl Paging {
-    pub(super) fn walk(self, memory: &Memory, root: u64, address: u64) -> Result<Mapping> {
-        // The bits above those that are translated repeat the highest of them.
+    pub(super) fn geometry(self) -> Geometry {
+        Geometry {
+            page_shift: 12,
+            index_bits: 9,
+            levels: self.levels,
+            kernel_start: u64::MAX << (11 + 9 * self.levels),
+        }
+    }
+
+    /// The bits above those that are translated repeat the highest of them.
+    pub(super) fn translated(self, address: u64) -> Option<u64> {
         let unused = 64 - 12 - 9 * self.levels;
-        if (address << unused).cast_signed() >> unused != address.cast_signed() {
-            return Err(not_mapped(address));
+        let is_canonical = (address << unused).cast_signed() >> unused == address.cast_signed();
+        is_canonical.then_some(address << unused >> unused)
+    }
+
+    pub(super) fn decode(self, entry: u64, level: u32, address: u64) -> Entry {
+        let Some(target) = target(entry, address) else {
+            return Entry::Absent;
+        };
+        let target = target & ADDRESS & !self.encryption_mask;
+        if level == 0 || (level <= 2 && entry & PAGE_SIZE != 0) {
+            Entry::Page(target)
+        } else {
+            Entry::Table(target)
         }
-        let address_mask = ADDRESS & !self.encryption_mask;
-        let mut table = root & address_mask;
-        for level in (0..self.levels).rev() {
-            let shift = 12 + 9 * level;
-            let index = (address >> shift) & 0x1ff;
-            let entry =
-                memory.read_u64(AddressSpace::Physical, table + index * 8, ByteOrder::Little)?;
-            let target = target(entry, address).ok_or_else(|| not_mapped(address))?;
-            if level == 0 || (level <= 2 && entry & PAGE_SIZE != 0) {
-                let page_size = 1 << shift;
-                let start = target & address_mask & !(page_size - 1);
-                return Ok(Mapping {
-                    physical: start | (address & (page_size - 1)),
-                    page_size,
-                });
-            }
-            table = target & address_mask;
-        }
-        Err(not_mapped(address))
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Error;
+    use crate::{AddressSpace, Error, Memory, arch};
 
     /// Tables at 0x1000 (root), 0x2000, … each filled by `(table, index, entry)`.
     fn tables(entries: &[(u64, u64, u64)]) -> Memory {
@@ -120,7 +121,7 @@ mod tests {
     };
 
     fn walk(paging: Paging, entries: &[(u64, u64, u64)], address: u64) -> Option<(u64, u64)> {
-        match paging.walk(&tables(entries), 0x1000, address) {
+        match arch::Paging::X86_64(paging).walk(&tables(entries), 0x1000, address) {
             Ok(mapping) => Some((mapping.physical, mapping.page_size)),
             Err(Error::Fault { address: fault, .. }) => {
                 assert_eq!(fault, address);

@@ -90,6 +90,25 @@ impl Bitmap {
         Some((count + ones(before) + u64::from(below.count_ones()), is_set))
     }
 
+    /// The first set bit from `start` on and how many follow it, at most to the end of a block.
+    pub fn next_run(&self, start: u64) -> Option<(u64, u64)> {
+        let mut bit = start;
+        loop {
+            let block = usize::try_from(bit / Self::BLOCK_BITS).ok()?;
+            let here = *self.counts.get(block)?;
+            let block_end = (bit / Self::BLOCK_BITS + 1) * Self::BLOCK_BITS;
+            // An empty block has the count of the one after it.
+            if self.counts.get(block + 1) != Some(&here) {
+                let is_set = |&bit: &u64| self.rank(bit).is_some();
+                if let Some(first) = (bit..block_end).find(is_set) {
+                    let count = (first..block_end).take_while(is_set).count();
+                    return Some((first, count as u64));
+                }
+            }
+            bit = block_end;
+        }
+    }
+
     /// The set bits, in runs of first and number; `None` if there are more runs than `most`.
     pub fn runs(&self, most: usize) -> Result<Option<Vec<(u64, u64)>>> {
         const STEP: u64 = 1 << 20;
@@ -169,8 +188,15 @@ mod tests {
             let runs = bitmap.runs(usize::MAX).unwrap().unwrap();
             let in_runs: Vec<u64> =
                 runs.iter().flat_map(|&(start, length)| start..start + length).collect();
-            prop_assert_eq!(in_runs, expected);
+            prop_assert_eq!(&in_runs, &expected);
             prop_assert_eq!(bitmap.rank(bits), None);
+            let mut next = Vec::new();
+            let mut from = 0;
+            while let Some((start, length)) = bitmap.next_run(from) {
+                next.extend(start..start + length);
+                from = start + length;
+            }
+            prop_assert_eq!(next, expected);
         }
     }
 }

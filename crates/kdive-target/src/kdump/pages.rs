@@ -103,6 +103,13 @@ impl Part {
             .is_none_or(|(start, end)| (start..end).contains(&page))
     }
 
+    /// The first saved page of this file from `page` on, and how many follow it.
+    fn next_saved(&self, page: u64) -> Option<(u64, u64)> {
+        let (start, end) = self.header.part.unwrap_or((0, self.header.pages));
+        let (first, count) = self.saved.next_run(page.max(start))?;
+        (first < end).then(|| (first, count.min(end - first)))
+    }
+
     /// Decodes a page into `bytes`, which is of its size.
     fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
         const DESCRIPTOR_SIZE: u64 = 24;
@@ -306,5 +313,20 @@ impl MemoryReader for KdumpPages {
             rest = later;
         }
         Ok(())
+    }
+
+    fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
+        if self.excluded == ExcludedPages::Zero {
+            return Some((first, last));
+        }
+        let page = first / self.page_size;
+        let (page, count) = self
+            .parts
+            .iter()
+            .filter_map(|part| part.next_saved(page))
+            .min()?;
+        let start = page.saturating_mul(self.page_size).max(first);
+        let end = page.saturating_add(count).saturating_mul(self.page_size) - 1;
+        (start <= last).then_some((start, end.min(last)))
     }
 }

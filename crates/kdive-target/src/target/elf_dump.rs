@@ -8,8 +8,11 @@ use super::{ExcludedPages, OpenOptions, Target, TargetKind, live, process_dump};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
 use crate::notes::{Note, Notes};
+use crate::page_tables::PageTables;
 use crate::source::Source;
-use crate::{AddressSpace, Architecture, ByteOrder, Memory, Result, VmCoreInfo, arch};
+use crate::{
+    AddressSpace, Architecture, ByteOrder, Memory, MemoryReader, Result, VmCoreInfo, arch,
+};
 
 pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let mut core = ElfCore::parse(&**source)?;
@@ -103,7 +106,18 @@ fn open_kernel(
     let virtual_loads = virtual_loads(&core.loads, &target);
     let virtual_segments: Vec<Segment> = virtual_loads
         .iter()
-        .map(|load| segment(load.virtual_address, load))
+        .map(|load| {
+            let mut segment = segment(load.virtual_address, load);
+            if let (NO_PHYSICAL_ADDRESS, Some(tables)) =
+                (load.physical_address, &target.page_tables)
+            {
+                segment.reader = Arc::new(SparseSegment {
+                    reader: segment.reader,
+                    tables: tables.clone(),
+                });
+            }
+            segment
+        })
         .collect();
     target
         .memory
@@ -123,6 +137,23 @@ pub(super) fn open_kcore(source: &Arc<dyn Source>, options: &OpenOptions) -> Res
         }
     }
     Ok(open_kernel(TargetKind::LiveKernel, source, core, options))
+}
+
+/// A segment of `/proc/kcore` that stands for a region of addresses, such as that of vmalloc, of
+/// which little is mapped.
+struct SparseSegment {
+    reader: Arc<dyn MemoryReader>,
+    tables: Arc<PageTables>,
+}
+
+impl MemoryReader for SparseSegment {
+    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.reader.read(address, offset, buffer)
+    }
+
+    fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        self.tables.next_readable(first, last, offset)
+    }
 }
 
 fn vmcoreinfo_in_memory(memory: &Memory, order: ByteOrder) -> Option<Vec<u8>> {

@@ -55,6 +55,16 @@ impl MemoryReader for FileSegment {
         }
         Ok(())
     }
+
+    fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        match self.unsaved {
+            Unsaved::Zero => Some((first, last)),
+            Unsaved::Fault(_) => {
+                let left = self.saved.checked_sub(offset)?.checked_sub(1)?;
+                Some((first, last.min(first.saturating_add(left))))
+            }
+        }
+    }
 }
 
 /// How files of live memory say that nothing is there.

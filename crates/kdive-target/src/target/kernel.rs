@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{OpenOptions, Target, TargetKind};
+use super::{OpenOptions, Target, TargetKind, discovery};
 use crate::arch::{Paging, x86_64};
 use crate::notes::{Note, Notes, QemuCpu, ThreadStatus};
 use crate::page_tables::{Caching, PageTables, Reach};
@@ -29,7 +29,12 @@ impl KernelParts {
             .as_deref()
             .or(self.vmcoreinfo.as_deref())
             .or_else(|| self.notes.vmcoreinfo())
-            .map(|text| Arc::new(VmCoreInfo::parse(text)));
+            .map(VmCoreInfo::parse)
+            .or_else(|| self.discover())
+            .map(Arc::new);
+        if let (Architecture::Unknown, Some(info)) = (self.platform.architecture, &vmcoreinfo) {
+            self.platform.architecture = discovery::architecture_of(info);
+        }
         let qemu_cpus: Vec<QemuCpu> = self
             .notes
             .iter()
@@ -61,6 +66,38 @@ impl KernelParts {
             unsaved: Vec::new(),
             remarks: self.remarks,
         }
+    }
+
+    /// VMCOREINFO out of the memory of a dump that doesn't give it.
+    fn discover(&mut self) -> Option<VmCoreInfo> {
+        if self.kind.is_live() {
+            return None;
+        }
+        let found = discovery::find_vmcoreinfo(&self.memory);
+        let (valid, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_valid);
+        let chosen = valid.first().or(others.first())?;
+        let address = chosen.address;
+        self.remarks.push(format!(
+            "VMCOREINFO was found in memory, at physical address {address:#x}"
+        ));
+        for other in valid
+            .iter()
+            .chain(&others)
+            .filter(|it| it.address != address)
+        {
+            let release = other.info.os_release().unwrap_or_default();
+            let state = if other.is_valid {
+                "a running"
+            } else {
+                "no running"
+            };
+            self.remarks.push(format!(
+                "there is another one, of release {release} and {state} kernel, at physical \
+                 address {:#x}; give its text as VMCOREINFO to use it",
+                other.address
+            ));
+        }
+        Some(chosen.info.clone())
     }
 
     fn page_tables(

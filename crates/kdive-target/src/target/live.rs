@@ -9,7 +9,7 @@ use super::{OpenOptions, Target, TargetKind};
 use crate::notes::Notes;
 use crate::process;
 use crate::source::{Access, FileSource, SnapshotSource, Source};
-use crate::{AddressSpace, Error, Memory, Result};
+use crate::{AddressSpace, Error, Memory, MemoryReader, Result};
 
 /// Opens a running process, which goes on running.
 ///
@@ -22,15 +22,18 @@ pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
     })?;
     let platform = process::platform(pid);
     let memory = Memory::new();
-    let segment = FileSegment {
-        source: changing(Arc::new(file), options),
-        offset: 0,
-        saved: u64::MAX,
-        unsaved: Unsaved::Zero,
-        cut_off: "address is not mapped",
+    let reader = ProcessMemory {
+        pid,
+        segment: FileSegment {
+            source: changing(Arc::new(file), options),
+            offset: 0,
+            saved: u64::MAX,
+            unsaved: Unsaved::Zero,
+            cut_off: "address is not mapped",
+        },
     };
     let size = platform.address_mask();
-    memory.add_segment(AddressSpace::Virtual, 0, size, Arc::new(segment));
+    memory.add_segment(AddressSpace::Virtual, 0, size, Arc::new(reader));
     Ok(Target {
         kind: TargetKind::Process,
         platform,
@@ -45,6 +48,23 @@ pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
         unsaved: Vec::new(),
         remarks: Vec::new(),
     })
+}
+
+/// The address space of a running process: `/proc/PID/mem`, where addresses are offsets.
+struct ProcessMemory {
+    pid: u32,
+    segment: FileSegment,
+}
+
+impl MemoryReader for ProcessMemory {
+    fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.segment.read(address, offset, buffer)
+    }
+
+    fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
+        let (start, end) = process::next_readable(self.pid, first)?;
+        (start <= last).then_some((start, end.min(last)))
+    }
 }
 
 /// Opens the running kernel, through `/proc/kcore`.

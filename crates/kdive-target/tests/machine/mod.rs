@@ -17,7 +17,11 @@ pub const NO_MEMORY: usize = 52;
 
 pub const VMCOREINFO: &str = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nBUILD-ID=00112233445566778899\n\
     SYMBOL(swapper_pg_dir)=ffffffff80001000\nNUMBER(phys_base)=0\nNUMBER(pgtable_l5_enabled)=0\n\
-    KERNELOFFSET=1000000\n";
+    KERNELOFFSET=1000000\nSYMBOL(init_uts_ns)=ffffffff80020000\n";
+/// The page that holds VMCOREINFO.
+pub const INFO_PAGE: usize = 31;
+/// Where the identity of the kernel is, `init_uts_ns`.
+const IDENTITY: usize = 0x2_0000;
 
 /// The physical memory: page tables in pages 1 to 4, then pages of differing content.
 pub fn memory() -> Vec<u8> {
@@ -34,6 +38,8 @@ pub fn memory() -> Vec<u8> {
             };
         }
     }
+    bytes[INFO_PAGE * PAGE..][..VMCOREINFO.len()].copy_from_slice(VMCOREINFO.as_bytes());
+    bytes[IDENTITY..IDENTITY + 10].copy_from_slice(b"\x02\0\0\0Linux\0");
     bytes[PAGE..5 * PAGE].fill(0);
     let mut entry = |table: usize, index: usize, value: usize| {
         bytes[table * PAGE + index * 8..][..8].copy_from_slice(&(value as u64).to_le_bytes());
@@ -314,6 +320,44 @@ pub fn flatten(dump: &[u8]) -> Vec<u8> {
     }
     bytes.extend([0xff; 16]);
     bytes
+}
+
+/// The header of a range of `LiME` and AVML.
+fn range_header(magic: &str, version: u32, start: usize, size: usize) -> Vec<u8> {
+    let mut header = magic.as_bytes().to_vec();
+    header.extend(version.to_le_bytes());
+    header.extend((start as u64).to_le_bytes());
+    header.extend((start as u64 + size as u64 - 1).to_le_bytes());
+    header.resize(32, 0);
+    header
+}
+
+/// An image of `LiME`: pages 1 to 39, then those from 40 on.
+pub fn lime() -> Vec<u8> {
+    let memory = memory();
+    let ranges = [(PAGE, 40 * PAGE), (40 * PAGE, memory.len())];
+    let mut image = Vec::new();
+    for (start, end) in ranges {
+        image.extend(range_header("EMiL", 1, start, end - start));
+        image.extend(&memory[start..end]);
+    }
+    image
+}
+
+/// The same ranges as AVML writes them.
+pub fn avml() -> Vec<u8> {
+    let memory = memory();
+    let ranges = [(PAGE, 40 * PAGE), (40 * PAGE, memory.len())];
+    let mut image = Vec::new();
+    for (start, end) in ranges {
+        image.extend(range_header("AVML", 2, start, end - start));
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        encoder.write_all(&memory[start..end]).unwrap();
+        let stream = encoder.into_inner().unwrap();
+        image.extend(&stream);
+        image.extend((stream.len() as u64).to_le_bytes());
+    }
+    image
 }
 
 /// Writes a file that is gone with the result.

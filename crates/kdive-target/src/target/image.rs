@@ -1,0 +1,149 @@
+//! Images of physical memory: raw ones, and those of `LiME` and AVML.
+
+use std::sync::Arc;
+
+use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
+use super::kernel::KernelParts;
+use super::snappy_frames;
+use super::{OpenOptions, Target, TargetKind};
+use crate::bytes::array_at;
+use crate::memory::Segment;
+use crate::notes::Notes;
+use crate::source::Source;
+use crate::{AddressSpace, Architecture, ByteOrder, Memory, Platform, Result};
+
+const LIME: &[u8] = b"EMiL";
+const AVML: &[u8] = b"AVML";
+const HEADER_SIZE: u64 = 32;
+
+/// Whether a file starts like an image of `LiME` or AVML.
+pub(super) fn recognizes(start: &[u8]) -> bool {
+    start.starts_with(LIME) || start.starts_with(AVML)
+}
+
+/// Whether a file may be a raw image, which has nothing to be recognized by.
+pub(super) fn may_be_raw(source: &dyn Source) -> bool {
+    const SMALLEST: u64 = 1 << 20;
+    source.size() >= SMALLEST && source.size().is_multiple_of(4096)
+}
+
+/// Opens a raw image: each byte of physical memory at the offset that is its address.
+pub(super) fn open_raw(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
+    let memory = Memory::new();
+    let reader = saved(source, 0, source.size());
+    memory.add_segment(AddressSpace::Physical, 0, source.size(), Arc::new(reader));
+    let target = into_target(source, memory, Vec::new(), options);
+    if target.vmcoreinfo.is_none() && options.architecture.is_none() {
+        return Err(source.damaged(
+            "this is not a dump that kdive reads, nor a raw image of memory with VMCOREINFO in it; \
+             if it is a raw image, give VMCOREINFO or the architecture",
+        ));
+    }
+    Ok(target)
+}
+
+/// Opens an image of ranges that each have a header.
+pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
+    let mut segments = Vec::new();
+    let mut remarks = Vec::new();
+    let mut at = 0;
+    while at < source.size() {
+        let header = source.read_up_to(at, HEADER_SIZE)?;
+        let Some(range) = RangeHeader::parse(&header) else {
+            remarks.push(format!(
+                "the image is damaged or truncated: there is no header of a range at offset {at:#x}"
+            ));
+            break;
+        };
+        let content = at.saturating_add(HEADER_SIZE);
+        at = if range.is_compressed {
+            let (frames, end) = snappy_frames::index(source, content, range.size)?;
+            if frames.size() < range.size {
+                remarks.push(format!(
+                    "the range at offset {at:#x} of the image is truncated"
+                ));
+            }
+            segments.push(Segment {
+                address: range.start,
+                size: range.size,
+                reader: Arc::new(frames) as Arc<_>,
+            });
+            end
+        } else {
+            segments.push(Segment {
+                address: range.start,
+                size: range.size,
+                reader: Arc::new(saved(source, content, range.size)),
+            });
+            content.saturating_add(range.size)
+        };
+    }
+    if at > source.size() {
+        let missing = at - source.size();
+        remarks.push(format!(
+            "the image is truncated: its last {missing} bytes are missing"
+        ));
+    }
+    let memory = Memory::new();
+    memory.add_segments(AddressSpace::Physical, &segments);
+    Ok(into_target(source, memory, remarks, options))
+}
+
+fn saved(source: &Arc<dyn Source>, offset: u64, size: u64) -> FileSegment {
+    FileSegment {
+        source: source.clone(),
+        offset,
+        saved: size,
+        unsaved: Unsaved::Zero,
+        cut_off: CUT_OFF,
+    }
+}
+
+fn into_target(
+    source: &Arc<dyn Source>,
+    memory: Memory,
+    remarks: Vec<String>,
+    options: &OpenOptions,
+) -> Target {
+    KernelParts {
+        kind: TargetKind::KernelDump,
+        // Images don't say what they are of; VMCOREINFO in memory may tell the architecture.
+        platform: Platform {
+            architecture: options.architecture.unwrap_or(Architecture::Unknown),
+            is_64_bit: true,
+            byte_order: ByteOrder::Little,
+        },
+        memory,
+        notes: Notes::default(),
+        vmcoreinfo: None,
+        path: Some(source.path().to_owned()),
+        remarks,
+    }
+    .into_target(options)
+}
+
+/// The header of a range, the same in `LiME` and AVML but for its first words.
+struct RangeHeader {
+    is_compressed: bool,
+    start: u64,
+    size: u64,
+}
+
+impl RangeHeader {
+    fn parse(header: &[u8]) -> Option<Self> {
+        let version = array_at(header, 4).map(u32::from_le_bytes)?;
+        let is_compressed = match (header.get(..4)?, version) {
+            (LIME, 1) => false,
+            (AVML, 2) => true,
+            _ => return None,
+        };
+        let start = array_at(header, 8).map(u64::from_le_bytes)?;
+        let last = array_at(header, 16).map(u64::from_le_bytes)?;
+        let size = last.checked_sub(start)?.checked_add(1)?;
+        Some(Self {
+            is_compressed,
+            start,
+            size,
+        })
+    }
+}
