@@ -61,6 +61,9 @@ pub enum VariableValue<'a> {
 pub struct CallSite<'a> {
     /// Whether the caller jumps instead of calling, so that it has no frame of its own.
     pub is_tail_call: bool,
+    /// The names of the function that is called, if it is called by name: as the source code and
+    /// as the linker know it.
+    pub target_names: Vec<Arc<str>>,
     /// What it passes.
     pub parameters: Vec<CallParameter<'a>>,
 }
@@ -125,13 +128,11 @@ pub trait CodeSource: Send + Sync {
         address: u64,
     ) -> Result<&[u8]>;
 
-    /// The variable or parameter at an offset in the section of `entry`, as it is at an address.
-    fn variable(
-        &self,
-        entry: TypeId,
-        section_offset: u64,
-        address: u64,
-    ) -> Result<VariableDescription<'_>>;
+    /// The names of a function: as the source code and as the linker know it.
+    fn function_names(&self, function: TypeId) -> Result<Vec<Arc<str>>>;
+
+    /// The entry at an offset in the unit of another one.
+    fn entry_in_unit(&self, entry: TypeId, offset: u64) -> Result<TypeId>;
 
     /// The address in the running program of what was linked at `address`.
     fn relocate(&self, address: u64) -> u64;

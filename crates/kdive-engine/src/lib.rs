@@ -7,10 +7,12 @@ mod error;
 pub mod module;
 pub mod object;
 pub mod program;
+pub mod stack;
 pub mod types;
 
 pub use error::{Error, Result};
 pub use module::Module;
 pub use object::{Object, Place};
 pub use program::Program;
+pub use stack::{StackFrame, StackTrace};
 pub use types::{Type, TypeKind};

@@ -154,6 +154,16 @@ impl<'a> Entry<'a> {
         self.value(standard).or_else(|| self.value(gnu))
     }
 
+    /// The names of a function, as the source code and as the linker know it.
+    fn function_names(&self) -> Result<Vec<Arc<str>>> {
+        let linked = self.find_in_origins(|entry| entry.string(dw::DW_AT_linkage_name))?;
+        Ok(self
+            .find_in_origins(Entry::name)?
+            .into_iter()
+            .chain(linked)
+            .collect())
+    }
+
     fn call_parameters(&self) -> Result<Vec<CallParameter<'a>>> {
         let bytes = |value: Option<AttributeValue<Slice<'a>>>| match value {
             Some(AttributeValue::Exprloc(expression)) => Some(expression.0.slice()),
@@ -275,7 +285,15 @@ impl CodeSource for DwarfSource {
                 None => site.address_value(dw::DW_AT_low_pc)?,
             };
             if returns_to == Some(return_address) {
+                let target = match site.reference(dw::DW_AT_call_origin)? {
+                    Some(target) => Some(target),
+                    None => site.reference(dw::DW_AT_abstract_origin)?,
+                };
                 return Ok(Some(CallSite {
+                    target_names: match target {
+                        Some(target) => self.entry(target)?.function_names()?,
+                        None => Vec::new(),
+                    },
                     is_tail_call: site.flag(dw::DW_AT_call_tail_call)
                         || site.flag(dw::DW_AT_GNU_tail_call),
                     parameters: site.call_parameters()?,
@@ -336,19 +354,15 @@ impl CodeSource for DwarfSource {
         Ok(expression.unwrap_or(&[]))
     }
 
-    fn variable(
-        &self,
-        entry: TypeId,
-        section_offset: u64,
-        address: u64,
-    ) -> Result<VariableDescription<'_>> {
-        let base = self.entry(entry)?.file_base;
-        let entry = self.entry(TypeId(base.saturating_add(section_offset)))?;
-        let address = address.wrapping_sub(self.bias());
-        Ok(match entry.describe_variable(address)? {
-            Some(variable) => variable,
-            None => return Err(entry.bad("what a pointer points to is not a variable")),
-        })
+    fn function_names(&self, function: TypeId) -> Result<Vec<Arc<str>>> {
+        self.entry(function)?.function_names()
+    }
+
+    fn entry_in_unit(&self, entry: TypeId, offset: u64) -> Result<TypeId> {
+        let entry = self.entry(entry)?;
+        Ok(TypeId(
+            (entry.file_base + entry.view.offset).saturating_add(offset),
+        ))
     }
 
     fn relocate(&self, address: u64) -> u64 {

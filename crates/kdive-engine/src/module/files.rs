@@ -48,6 +48,9 @@ impl Module {
             }
             is_used = true;
         }
+        if is_used {
+            program.add_unwind_file(file, bias);
+        }
         Ok(is_used)
     }
 

@@ -21,7 +21,8 @@ use kdive_target::{
 };
 
 use crate::module::ModuleRegistry;
-use crate::types::{Language, Type};
+use crate::stack::Stacks;
+use crate::types::{ImportedTypes, Language, Type};
 use crate::{Error, Result};
 use cache::Cache;
 use debug_info::DebugInfo;
@@ -40,6 +41,7 @@ pub struct Program {
     pub(crate) modules: ModuleRegistry,
     primitives: Primitives,
     cache: Cache,
+    stacks: Stacks,
     myself: Weak<Program>,
 }
 
@@ -58,10 +60,26 @@ impl Program {
             modules: ModuleRegistry::default(),
             primitives: Primitives::default(),
             cache: Cache::default(),
+            stacks: Stacks::default(),
             myself: myself.clone(),
         });
         debug_info::register_finders(&program);
         program
+    }
+
+    /// A handle that does not keep the program alive.
+    pub(crate) fn weak(&self) -> Weak<Program> {
+        self.myself.clone()
+    }
+
+    /// What is kept for stacks.
+    pub(crate) fn stacks(&self) -> &Stacks {
+        &self.stacks
+    }
+
+    /// The sources of types that were loaded.
+    pub(crate) fn imported_types(&self) -> Arc<[Arc<ImportedTypes>]> {
+        self.debug_info.types()
     }
 
     /// A handle that keeps the program alive.
@@ -238,6 +256,7 @@ impl Program {
     pub fn forget(&self) {
         self.cache.clear();
         self.primitives.clear();
+        self.stacks.forget();
     }
 
     /// `void`.

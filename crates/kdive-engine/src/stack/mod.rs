@@ -1,0 +1,403 @@
+//! Stacks: the frames of threads, tasks and saved registers, with their functions, source lines
+//! and variables.
+//!
+//! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
+//! ([`start`]), tables ([`tables`]), inlined functions ([`scopes`]) and variables
+//! ([`variables`]), and are written as text ([`text`]).
+
+mod scopes;
+mod start;
+mod tables;
+mod text;
+mod variables;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kdive_debuginfo::code::SourceLine;
+use kdive_unwind::{Architecture, Register, Registers, UnwindOptions, Unwinder};
+pub use kdive_unwind::{End, How};
+
+use crate::object::Object;
+use crate::program::{Program, Symbol};
+use crate::{Error, Result};
+use scopes::{Located, ScopeCache};
+pub use tables::UnwindSource;
+pub(crate) use tables::UnwindTables;
+
+/// Where kdive stops: far beyond what kernels have, and as deep as programs recurse.
+const MAX_KERNEL_FRAMES: usize = 1024;
+const MAX_FRAMES: usize = 1 << 20;
+
+/// What a program keeps for its stacks.
+#[derive(Default)]
+pub(crate) struct Stacks {
+    pub(crate) tables: UnwindTables,
+    scopes: ScopeCache,
+    /// Whether what is in the target's memory was looked for since debug information changed.
+    is_memory_searched: AtomicBool,
+}
+
+impl Stacks {
+    /// Forgets what debug information said.
+    pub(crate) fn forget(&self) {
+        self.scopes.clear();
+        self.is_memory_searched.store(false, Ordering::Release);
+    }
+}
+
+/// The frames of a stack, innermost first.
+#[derive(Clone)]
+pub struct StackTrace {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    program: Arc<Program>,
+    architecture: Option<&'static Architecture>,
+    /// The frames that have registers.
+    physical: Vec<kdive_unwind::Frame>,
+    /// All frames, with those of inlined functions.
+    frames: Vec<FrameIndex>,
+    end: End,
+}
+
+/// A frame: a physical one, and one of the functions whose code it is in.
+struct FrameIndex {
+    physical: usize,
+    /// Which of the scopes it is, innermost first.
+    scope: usize,
+    located: Option<Arc<Located>>,
+}
+
+/// A call of a function, also of an inlined one.
+#[derive(Clone)]
+pub struct StackFrame {
+    trace: StackTrace,
+    number: usize,
+}
+
+impl StackTrace {
+    fn new(
+        program: &Arc<Program>,
+        architecture: Option<&'static Architecture>,
+        physical: Vec<kdive_unwind::Frame>,
+        end: End,
+    ) -> Result<Self> {
+        let mut frames = Vec::with_capacity(physical.len());
+        for (number, frame) in physical.iter().enumerate() {
+            let located = program.stacks().scopes.locate(program, frame.lookup_pc())?;
+            let count = located
+                .as_ref()
+                .map_or(1, |located| located.scopes.len().max(1));
+            for scope in 0..count {
+                frames.push(FrameIndex {
+                    physical: number,
+                    scope,
+                    located: located.clone(),
+                });
+            }
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                program: program.clone(),
+                architecture,
+                physical,
+                frames,
+                end,
+            }),
+        })
+    }
+
+    /// The program that it belongs to.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.inner.program
+    }
+
+    /// The number of frames.
+    pub fn len(&self) -> usize {
+        self.inner.frames.len()
+    }
+
+    /// Whether there are no frames.
+    pub fn is_empty(&self) -> bool {
+        self.inner.frames.is_empty()
+    }
+
+    /// A frame by its number, 0 being the innermost.
+    pub fn frame(&self, number: usize) -> Option<StackFrame> {
+        (number < self.len()).then(|| StackFrame {
+            trace: self.clone(),
+            number,
+        })
+    }
+
+    /// All frames, innermost first.
+    pub fn frames(&self) -> impl Iterator<Item = StackFrame> + '_ {
+        (0..self.len()).filter_map(|number| self.frame(number))
+    }
+
+    /// Why there are no more frames.
+    pub fn end(&self) -> End {
+        self.inner.end
+    }
+}
+
+impl StackFrame {
+    fn inner(&self) -> &Inner {
+        &self.trace.inner
+    }
+
+    fn index(&self) -> Option<&FrameIndex> {
+        self.inner().frames.get(self.number)
+    }
+
+    fn physical(&self) -> Option<&kdive_unwind::Frame> {
+        self.inner().physical.get(self.index()?.physical)
+    }
+
+    fn located(&self) -> Option<&Arc<Located>> {
+        self.index()?.located.as_ref()
+    }
+
+    fn scope(&self) -> Option<&kdive_debuginfo::code::FunctionScope> {
+        self.located()?.scopes.get(self.index()?.scope)
+    }
+
+    /// The trace that the frame is in.
+    pub fn trace(&self) -> &StackTrace {
+        &self.trace
+    }
+
+    /// Its number in the trace.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The function's name, else that of its symbol, else the program counter.
+    pub fn name(&self) -> Result<String> {
+        if let Some(name) = self.function_name() {
+            return Ok(name.to_owned());
+        }
+        Ok(match self.symbol()? {
+            Some(symbol) => symbol.name.to_string(),
+            None => format!("{:#x}", self.pc()),
+        })
+    }
+
+    /// The name of the function, if debug information tells it.
+    pub fn function_name(&self) -> Option<&str> {
+        self.scope()?.name.as_deref()
+    }
+
+    /// Whether the function was inlined: it shares the registers of its caller.
+    pub fn is_inline(&self) -> bool {
+        self.scope().is_some_and(|scope| scope.is_inline)
+    }
+
+    /// Whether the frame was interrupted at its program counter, which otherwise is where a call
+    /// returns to.
+    pub fn is_interrupted(&self) -> bool {
+        self.physical().is_some_and(|frame| frame.is_interrupted)
+    }
+
+    /// Whether the frame, or one before it, had to be guessed.
+    pub fn is_guess(&self) -> bool {
+        self.physical().is_some_and(|frame| frame.is_guess)
+    }
+
+    /// How the frame was found.
+    pub fn how(&self) -> How {
+        self.physical().map_or(How::Given, |frame| frame.how)
+    }
+
+    /// The program counter.
+    pub fn pc(&self) -> u64 {
+        self.physical().map_or(0, |frame| frame.pc)
+    }
+
+    /// The address to look up what the frame's code is.
+    fn lookup_pc(&self) -> u64 {
+        self.physical().map_or(0, kdive_unwind::Frame::lookup_pc)
+    }
+
+    /// The stack pointer, if it is known.
+    pub fn sp(&self) -> Option<u64> {
+        let sp = self.inner().architecture?.sp;
+        self.physical()?.registers.get(sp)
+    }
+
+    /// The canonical frame address, if it is known: the stack pointer before the function was
+    /// called.
+    pub fn cfa(&self) -> Option<u64> {
+        self.physical()?.cfa
+    }
+
+    /// The symbol of the frame's code.
+    pub fn symbol(&self) -> Result<Option<Symbol>> {
+        self.trace.program().symbol_at(self.lookup_pc())
+    }
+
+    /// Where the frame is in the source code: for the caller of an inlined function, where that
+    /// was inlined.
+    pub fn source(&self) -> Result<Option<SourceLine>> {
+        let (Some(index), Some(located)) = (self.index(), self.located()) else {
+            return Ok(None);
+        };
+        match index.scope.checked_sub(1) {
+            Some(inner) => Ok(located
+                .scopes
+                .get(inner)
+                .and_then(|scope| scope.inlined_at.clone())),
+            None => Ok(located.line.clone()),
+        }
+    }
+
+    /// The value of a register; none if it is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] if the architecture has no such register.
+    pub fn register(&self, name: &str) -> Result<Option<u64>> {
+        let register = self.register_named(name)?;
+        Ok(self
+            .physical()
+            .and_then(|frame| frame.registers.get(register)))
+    }
+
+    fn register_named(&self, name: &str) -> Result<Register> {
+        self.inner()
+            .architecture
+            .and_then(|architecture| architecture.by_name(name))
+            .ok_or_else(|| Error::Value(format!("unknown register '{name}'")))
+    }
+
+    /// All registers whose values are known, by their names.
+    pub fn registers(&self) -> Vec<(&'static str, u64)> {
+        match (self.inner().architecture, self.physical()) {
+            (Some(architecture), Some(frame)) => frame.registers.named(architecture).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Program {
+    fn unwind_options(&self) -> UnwindOptions {
+        let is_kernel = self.is_kernel();
+        let kernel_mask = self
+            .target()
+            .and_then(|target| target.vmcoreinfo.as_ref())
+            .map(|info| info.pointer_authentication_mask());
+        UnwindOptions {
+            is_kernel,
+            pac_mask: match kernel_mask {
+                Some(mask) => mask,
+                // Programs have 48 bits of addresses, and tags above the codes.
+                None if self.architecture() == kdive_target::Architecture::Aarch64 => {
+                    0x007f_0000_0000_0000
+                }
+                None => 0,
+            },
+            max_frames: if is_kernel {
+                MAX_KERNEL_FRAMES
+            } else {
+                MAX_FRAMES
+            },
+        }
+    }
+
+    fn stack_architecture(&self) -> Result<&'static Architecture> {
+        Architecture::of(self.architecture()).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "stacks can't be unwound on {:?} yet",
+                self.architecture()
+            ))
+        })
+    }
+
+    /// The stack from the frame with these registers. `is_interrupted` tells whether its program
+    /// counter is where it was interrupted.
+    pub fn stack_trace_from_registers(
+        self: &Arc<Self>,
+        registers: &Registers,
+        is_interrupted: bool,
+    ) -> Result<StackTrace> {
+        let architecture = self.stack_architecture()?;
+        if self.is_kernel()
+            && !self
+                .stacks()
+                .is_memory_searched
+                .swap(true, Ordering::AcqRel)
+        {
+            self.add_unwind_sources_in_memory();
+        }
+        let tables = self.stacks().tables.snapshot();
+        let unwinder = Unwinder::new(
+            architecture,
+            &**self.memory(),
+            &*tables,
+            self.unwind_options(),
+        );
+        let stack = unwinder.unwind(registers, is_interrupted);
+        StackTrace::new(self, Some(architecture), stack.frames, stack.end)
+    }
+
+    /// A stack of program counters, innermost first, without registers. As in traces that kernels
+    /// save, all are where calls return to.
+    pub fn stack_trace_from_pcs(self: &Arc<Self>, pcs: &[u64]) -> Result<StackTrace> {
+        let frames = pcs
+            .iter()
+            .map(|pc| kdive_unwind::Frame {
+                pc: *pc,
+                registers: Registers::new(),
+                cfa: None,
+                is_interrupted: false,
+                how: How::Given,
+                is_guess: false,
+            })
+            .collect();
+        StackTrace::new(
+            self,
+            Architecture::of(self.architecture()),
+            frames,
+            End::NoRegisters,
+        )
+    }
+
+    /// The stack of a task (`struct task_struct` or a pointer to it) or from saved registers
+    /// (`struct pt_regs` or a pointer to it).
+    pub fn stack_trace_of(self: &Arc<Self>, object: &Object) -> Result<StackTrace> {
+        let (registers, is_interrupted) = start::of_object(self, object)?;
+        self.stack_trace_from_registers(&registers, is_interrupted)
+    }
+
+    /// The stacks of many tasks or saved registers, unwound by all processors at once.
+    pub fn stack_traces_of(self: &Arc<Self>, objects: &[Object]) -> Vec<Result<StackTrace>> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = objects.len().div_ceil(workers).max(1);
+        std::thread::scope(|scope| {
+            let handles: Vec<_> = objects
+                .chunks(share)
+                .map(|chunk| {
+                    let unwind = move || -> Vec<Result<StackTrace>> {
+                        chunk
+                            .iter()
+                            .map(|object| self.stack_trace_of(object))
+                            .collect()
+                    };
+                    (chunk.len(), scope.spawn(unwind))
+                })
+                .collect();
+            handles
+                .into_iter()
+                .flat_map(|(count, handle)| {
+                    handle.join().unwrap_or_else(|_| {
+                        let failed =
+                            || Err(Error::Lookup("unwinding this stack failed".to_owned()));
+                        (0..count).map(|_| failed()).collect()
+                    })
+                })
+                .collect()
+        })
+    }
+}

@@ -1,0 +1,316 @@
+//! The unwind tables of a program's modules, each compiled when a stack first leads through it.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+
+use kdive_debuginfo::elf::{ElfFile, ElfKind};
+use kdive_target::AddressSpace;
+use kdive_unwind::table::{FrameSection, OrcSections, OrcVersion, TableBuilder, UnwindTable};
+use kdive_unwind::{Architecture, FindTable};
+
+use crate::Result;
+use crate::object::Object;
+use crate::program::Program;
+
+/// More entries than the largest kernels have; a longer table is damaged.
+const MAX_ORC_ENTRIES: u64 = 1 << 22;
+
+/// The flag of sections with code.
+const SHF_EXECINSTR: u64 = 4;
+
+/// The tables of all modules.
+#[derive(Default)]
+pub(crate) struct UnwindTables {
+    modules: RwLock<Arc<Modules>>,
+}
+
+/// The tables as they were at one time, sorted by address.
+#[derive(Default)]
+pub(crate) struct Modules(Vec<Arc<ModuleTable>>);
+
+/// The table of one module.
+pub(crate) struct ModuleTable {
+    /// Where the module's code is in the program.
+    code: Range<u64>,
+    /// What was added to addresses in the file to have those in the program.
+    bias: u64,
+    sources: Vec<UnwindSource>,
+    program: Weak<Program>,
+    table: OnceLock<Option<UnwindTable>>,
+}
+
+/// Where a module's unwind information is.
+#[derive(Clone)]
+pub enum UnwindSource {
+    /// In the sections of a file.
+    File(Arc<ElfFile>),
+    /// In the target's memory: the kernel's ORC, as its own unwinder uses it.
+    Orc {
+        /// The address of the first element of `.orc_unwind_ip`.
+        ips: u64,
+        /// The address of the first element of `.orc_unwind`.
+        entries: u64,
+        /// How many elements both have.
+        count: u64,
+    },
+}
+
+impl UnwindTables {
+    pub(crate) fn snapshot(&self) -> Arc<Modules> {
+        self.modules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn add(&self, table: ModuleTable) {
+        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = modules.0.clone();
+        // Several files of one module (stripped, and with debug information) make one table.
+        match all
+            .iter_mut()
+            .find(|other| other.code.start == table.code.start)
+        {
+            Some(other) => {
+                let sources = other.sources.iter().chain(&table.sources).cloned();
+                *other = Arc::new(ModuleTable {
+                    code: table.code.start..table.code.end.max(other.code.end),
+                    sources: sources.collect(),
+                    ..table
+                });
+            }
+            None => all.push(Arc::new(table)),
+        }
+        all.sort_by_key(|module| module.code.start);
+        *modules = Arc::new(Modules(all));
+    }
+}
+
+impl FindTable for Modules {
+    fn find_table(&self, address: u64) -> Option<(&UnwindTable, u64)> {
+        let module = self.at(address)?;
+        Some((module.table()?, module.bias))
+    }
+
+    fn is_code(&self, address: u64) -> bool {
+        self.at(address).is_some()
+    }
+}
+
+impl Modules {
+    fn at(&self, address: u64) -> Option<&ModuleTable> {
+        let after = self
+            .0
+            .partition_point(|module| module.code.start <= address);
+        let module = self.0.get(after.checked_sub(1)?)?;
+        (address < module.code.end).then_some(&**module)
+    }
+}
+
+impl ModuleTable {
+    fn table(&self) -> Option<&UnwindTable> {
+        self.table.get_or_init(|| self.compile()).as_ref()
+    }
+
+    /// The sources in the order in which they are believed: `.debug_frame`, `.eh_frame`, ORC.
+    fn compile(&self) -> Option<UnwindTable> {
+        let program = self.program.upgrade()?;
+        let architecture = Architecture::of(program.architecture())?;
+        let linked = self.code.start.wrapping_sub(self.bias);
+        let linked_code = linked..linked.wrapping_add(self.code.end - self.code.start);
+        let mut builder = TableBuilder::new(architecture, linked_code);
+        let files = || {
+            self.sources.iter().filter_map(|source| match source {
+                UnwindSource::File(file) => Some(file),
+                UnwindSource::Orc { .. } => None,
+            })
+        };
+        let has_data = |file: &ElfFile, name: &str| {
+            file.section(name)
+                .filter(|section| section.has_data())
+                .map(|section| section.address)
+        };
+        for name in [".debug_frame", ".eh_frame"] {
+            let found = files().find_map(|file| Some((file, has_data(file, name)?)));
+            if let Some((file, address)) = found
+                && let Ok(Some(bytes)) = file.section_data(name)
+            {
+                let section = FrameSection {
+                    bytes,
+                    address,
+                    text_address: file.section(".text").map_or(0, |text| text.address),
+                };
+                if name == ".debug_frame" {
+                    builder.add_debug_frame(section);
+                } else {
+                    builder.add_eh_frame(section);
+                }
+            }
+        }
+        let from_file = files().find(|file| has_data(file, ".orc_unwind").is_some());
+        if let Some(file) = from_file {
+            add_orc_of_file(&mut builder, file, &program);
+        } else {
+            for source in &self.sources {
+                if let UnwindSource::Orc {
+                    ips,
+                    entries,
+                    count,
+                } = source
+                {
+                    // Unreadable ORC is missing ORC: other sources may do.
+                    let _ = self.add_orc_of_memory(&mut builder, &program, *ips, *entries, *count);
+                }
+            }
+        }
+        let table = builder.build().ok()?;
+        (!table.is_empty()).then_some(table)
+    }
+
+    fn add_orc_of_memory(
+        &self,
+        builder: &mut TableBuilder,
+        program: &Program,
+        ips: u64,
+        entries: u64,
+        count: u64,
+    ) -> Result<()> {
+        let count = count.min(MAX_ORC_ENTRIES);
+        let Some(version) = orc_version(program) else {
+            return Ok(());
+        };
+        let read = |address, size| program.read_bytes(AddressSpace::Virtual, address, size);
+        builder.add_orc(OrcSections {
+            ips: &read(ips, count * 4)?,
+            ips_address: ips.wrapping_sub(self.bias),
+            entries: &read(entries, count * 6)?,
+            version,
+        });
+        Ok(())
+    }
+}
+
+fn add_orc_of_file(builder: &mut TableBuilder, file: &ElfFile, program: &Program) {
+    let (Ok(Some(ips)), Ok(Some(entries)), Some(section)) = (
+        file.section_data(".orc_unwind_ip"),
+        file.section_data(".orc_unwind"),
+        file.section(".orc_unwind_ip"),
+    ) else {
+        return;
+    };
+    let version = match file.section_data(".orc_header") {
+        Ok(Some(header)) => OrcVersion::from_header(header).ok(),
+        _ => orc_version(program),
+    };
+    if let Some(version) = version {
+        builder.add_orc(OrcSections {
+            ips,
+            ips_address: section.address,
+            entries,
+            version,
+        });
+    }
+}
+
+/// The version of ORC from the kernel's release, for want of a header in memory.
+fn orc_version(program: &Program) -> Option<OrcVersion> {
+    let release = program.target()?.vmcoreinfo.as_ref()?.os_release()?;
+    OrcVersion::from_release(release).ok()
+}
+
+impl Program {
+    /// Adds unwind information for code at these addresses, which are `bias` bytes behind where
+    /// it was linked.
+    pub fn add_unwind_source(&self, code: Range<u64>, bias: u64, source: UnwindSource) {
+        if code.is_empty() {
+            return;
+        }
+        self.stacks().tables.add(ModuleTable {
+            code,
+            bias,
+            sources: vec![source],
+            program: self.weak(),
+            table: OnceLock::new(),
+        });
+    }
+
+    /// Adds the unwind information in a file of a module whose addresses are `bias` bytes behind
+    /// where it was linked. Relocatable files have none that could be used as it is.
+    pub fn add_unwind_file(&self, file: &Arc<ElfFile>, bias: u64) {
+        if file.kind() == ElfKind::Relocatable {
+            return;
+        }
+        let code = file
+            .sections()
+            .iter()
+            .filter(|section| section.flags & SHF_EXECINSTR != 0)
+            .map(kdive_debuginfo::elf::Section::addresses)
+            .reduce(|all, section| all.start.min(section.start)..all.end.max(section.end));
+        if let Some(code) = code {
+            self.add_unwind_source(
+                code.start.wrapping_add(bias)..code.end.wrapping_add(bias),
+                bias,
+                UnwindSource::File(file.clone()),
+            );
+        }
+    }
+
+    /// Adds what the target's memory has of ORC: that of the kernel itself, unless a file of it
+    /// was loaded, and those of its modules. What can't be read is left out.
+    pub(super) fn add_unwind_sources_in_memory(self: &Arc<Self>) {
+        if self.architecture() != kdive_target::Architecture::X86_64 {
+            return;
+        }
+        let _ = self.add_kernel_orc();
+        // With the kernel's types its modules can be seen.
+        for (module, _) in self.create_loaded_modules().unwrap_or_default() {
+            if let (Some(object), Some(ranges)) = (module.object(), module.address_ranges()) {
+                let _ = self.add_module_orc(&object, &ranges);
+            }
+        }
+    }
+
+    fn add_kernel_orc(self: &Arc<Self>) -> Result<()> {
+        let symbol = |name| -> Result<Option<u64>> {
+            Ok(self.symbol_named(name)?.map(|symbol| symbol.address))
+        };
+        let (Some(start), Some(end), Some(ips), Some(ips_end), Some(entries)) = (
+            symbol("_stext")?,
+            symbol("_etext")?,
+            symbol("__start_orc_unwind_ip")?,
+            symbol("__stop_orc_unwind_ip")?,
+            symbol("__start_orc_unwind")?,
+        ) else {
+            return Ok(());
+        };
+        if !self.stacks().tables.snapshot().is_code(start) {
+            let source = UnwindSource::Orc {
+                ips,
+                entries,
+                count: ips_end.saturating_sub(ips) / 4,
+            };
+            self.add_unwind_source(start..end, 0, source);
+        }
+        Ok(())
+    }
+
+    /// The ORC that a `struct module` has in `arch`, since Linux 4.14 ("x86/unwind: Add the ORC
+    /// unwinder").
+    fn add_module_orc(&self, module: &Object, ranges: &[(u64, u64)]) -> Result<()> {
+        let Some(&(start, end)) = ranges.first() else {
+            return Ok(());
+        };
+        if self.stacks().tables.snapshot().is_code(start) {
+            return Ok(());
+        }
+        let arch = module.member("arch")?;
+        let number = |name| super::start::integer(&arch.member(name)?);
+        let source = UnwindSource::Orc {
+            ips: number("orc_unwind_ip")?,
+            entries: number("orc_unwind")?,
+            count: number("num_orcs")?,
+        };
+        self.add_unwind_source(start..end, 0, source);
+        Ok(())
+    }
+}
