@@ -7,7 +7,7 @@ use kdive_unwind::{Register, Registers};
 
 use crate::object::Object;
 use crate::program::Program;
-use crate::types::TypeKind;
+use crate::types::{TypeKind, TypeKinds};
 use crate::{Error, Result};
 
 /// The registers that an object tells of, and whether they were saved by an interruption:
@@ -83,7 +83,7 @@ fn of_task(program: &Arc<Program>, task: &Object) -> Result<(Registers, bool)> {
     let sp = integer(&thread.member("sp")?)?;
     // `struct inactive_task_frame` lies at the stack pointer of a task that is not running
     // ("sched/x86: Rewrite the switch_to() code", Linux 4.9).
-    let ty = program.find_type("struct inactive_task_frame", None)?;
+    let ty = program.find_named_type(TypeKinds::STRUCT, "inactive_task_frame", None)?;
     let size = ty.size()?;
     let frame = Object::reference(program, ty, sp, 0, None)?;
     let mut saved = Vec::new();
