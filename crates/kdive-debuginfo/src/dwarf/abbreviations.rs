@@ -57,6 +57,26 @@ pub(super) enum Step {
     Origin(ReferenceForm),
 }
 
+impl Step {
+    /// The number of bytes that it takes, if that is always the same.
+    fn fixed_size(self) -> Option<u16> {
+        match self {
+            Step::Skip(size) => u16::try_from(size).ok(),
+            Step::Name(
+                StringForm::Str(size)
+                | StringForm::LineStr(size)
+                | StringForm::Supplementary(size)
+                | StringForm::Index(size),
+            )
+            | Step::Sibling(ReferenceForm::Unit(size) | ReferenceForm::Section(size))
+            | Step::Origin(ReferenceForm::Unit(size) | ReferenceForm::Section(size)) => {
+                Some(u16::from(size))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What the index wants to know of the entries with one abbreviation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Abbreviation {
@@ -86,7 +106,8 @@ pub(super) enum Field {
     /// The entry doesn't have it.
     #[default]
     None,
-    /// A number of `size` bytes at `at` from the start of the attributes.
+    /// A number of `size` bytes at `at` from the start of the attributes, or from the end of
+    /// the name (see [`Identity::follows_name`]).
     Fixed { at: u16, size: u8 },
     /// The same in all entries.
     Constant(i64),
@@ -98,6 +119,8 @@ pub(super) struct Identity {
     pub(super) file: Field,
     /// Line, column, size, encoding.
     pub(super) others: [Field; 4],
+    /// Whether the entry starts with its name as a string, behind which the fields are.
+    pub(super) follows_name: bool,
     /// Whether such an attribute is somewhere else, so that equal entries can't be told.
     pub(super) is_incomplete: bool,
 }
@@ -186,6 +209,8 @@ impl Abbreviations {
         let mut fixed: u32 = 0;
         let mut seen = Seen::default();
         let mut identity = Identity::default();
+        // How far from the start, or from the end of a name at the start, while that is known.
+        let mut distance = Some(0);
         let (mut name_at, mut sibling_at) = (None, None);
         while let Some((attribute, form, constant)) = read_specification(cursor)? {
             seen.note(attribute);
@@ -195,7 +220,14 @@ impl Abbreviations {
             };
             let is_fixed_so_far = self.steps.len() == first_step;
             let here = u16::try_from(fixed).ok().filter(|_| is_fixed_so_far);
-            identity.note(attribute, constant, step, here);
+            identity.note(attribute, constant, step, distance);
+            distance = match step {
+                Step::Name(StringForm::Inline) if distance == Some(0) => {
+                    identity.follows_name = true;
+                    Some(0)
+                }
+                _ => distance.and_then(|distance| distance.checked_add(step.fixed_size()?)),
+            };
             match (step, here) {
                 (Step::Name(StringForm::Str(4)), Some(here)) => {
                     name_at = Some(here);

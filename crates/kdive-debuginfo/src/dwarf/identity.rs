@@ -26,7 +26,7 @@ impl Fingerprint {
         Fingerprint((mixed ^ (mixed >> 32)) | 1)
     }
 
-    fn with_bytes(self, bytes: &[u8]) -> Fingerprint {
+    pub(super) fn with_bytes(self, bytes: &[u8]) -> Fingerprint {
         let hash = bytes
             .iter()
             .fold(self, |hash, &byte| hash.with(u64::from(byte)));

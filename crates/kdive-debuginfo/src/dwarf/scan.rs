@@ -84,6 +84,7 @@ struct Enclosing {
 }
 
 /// An entry that is to be collected.
+#[derive(Clone, Copy)]
 struct Place {
     at: u64,
     kind: EntryKind,
@@ -425,7 +426,7 @@ impl<'a> Scanner<'a> {
         abbreviation: &Abbreviation,
         kind: EntryKind,
         seen: &Seen,
-        attributes: Cursor<'_>,
+        mut attributes: Cursor<'_>,
         enclosing: &[Enclosing],
     ) -> Option<Fingerprint> {
         let identity = self.abbreviations.identity(abbreviation);
@@ -436,21 +437,25 @@ impl<'a> Scanner<'a> {
         if let Some(outer) = enclosing.last() {
             fingerprint = fingerprint.with(outer.fingerprint?.value());
         }
-        let name = match seen.name {
-            Some(name) if name.source == NameSource::Inline => return None,
-            Some(name) => name,
+        let name = if let Some(name) = seen.name {
+            name
+        } else {
             // An enumeration without a name is told from another one on the same line by its
             // first enumerator.
-            None => {
-                let mut child = Unit {
-                    cursor: unit.cursor,
-                    ..*unit
-                };
-                let abbreviation = self.entry_at(&mut child).ok()??;
-                self.pass(&mut child, abbreviation)?.name?
-            }
+            let mut child = Unit {
+                cursor: unit.cursor,
+                ..*unit
+            };
+            let abbreviation = self.entry_at(&mut child).ok()??;
+            self.pass(&mut child, abbreviation)?.name?
         };
-        fingerprint = fingerprint.with(name.offset).with(name.source as u64);
+        if identity.follows_name {
+            attributes.c_string()?;
+        }
+        fingerprint = match name.source {
+            NameSource::Inline => fingerprint.with_bytes(self.inline_bytes(name.offset)),
+            _ => fingerprint.with(name.offset).with(name.source as u64),
+        };
         if abbreviation.is_declaration {
             fingerprint = fingerprint.with(1);
         }
@@ -479,10 +484,14 @@ impl<'a> Scanner<'a> {
         self.collected.entries[name.source as usize].push(entry);
     }
 
+    fn inline_bytes(&self, offset: u64) -> &'a [u8] {
+        let start = offset.saturating_sub(self.sections.base) as usize;
+        c_string_at(self.sections.entries, start).unwrap_or_default()
+    }
+
     /// The offset that stands for the name at `offset`.
     fn inline_name(&mut self, offset: u64) -> u64 {
-        let start = offset.saturating_sub(self.sections.base) as usize;
-        let name = c_string_at(self.sections.entries, start).unwrap_or_default();
+        let name = self.inline_bytes(offset);
         if let Some(&first) = self.collected.inline_names.get(name) {
             return first;
         }

@@ -4,6 +4,7 @@
 
 mod compression;
 mod note;
+mod relocation;
 
 pub use note::{build_id_in_memory, build_id_in_notes};
 
@@ -153,7 +154,8 @@ pub struct ElfFile {
     segments: Vec<Segment>,
     /// Addresses that stay what they are wherever the file is loaded.
     fixed_addresses: Range<u64>,
-    decompressed: Vec<OnceLock<std::result::Result<Vec<u8>, String>>>,
+    /// The bytes of sections that differ from those in the file.
+    prepared: Vec<OnceLock<std::result::Result<Vec<u8>, String>>>,
 }
 
 impl std::fmt::Debug for ElfFile {
@@ -191,6 +193,25 @@ impl ElfFile {
         ElfFile::parse(path.to_owned(), Content::Owned(bytes))
     }
 
+    /// Places the sections of a relocatable file where the running program has them, as `address`
+    /// tells by their names, so that symbols and debug information have the addresses of the
+    /// running program. Sections without an address stay at 0.
+    #[must_use]
+    pub fn with_section_addresses(mut self, address: impl Fn(&str) -> Option<u64>) -> ElfFile {
+        for section in self
+            .sections
+            .iter_mut()
+            .filter(|section| section.is_loaded())
+        {
+            if let Some(address) = address(&section.name) {
+                section.address = address;
+            }
+        }
+        // What was relocated before was so for other addresses.
+        self.prepared = self.sections.iter().map(|_| OnceLock::new()).collect();
+        self
+    }
+
     fn parse(path: PathBuf, content: Content) -> Result<ElfFile> {
         let bytes = content.bytes();
         let ident = bytes
@@ -213,7 +234,7 @@ impl ElfFile {
             sections,
             segments,
         } = headers.map_err(|message| bad(&path, &message))?;
-        let decompressed = sections.iter().map(|_| OnceLock::new()).collect();
+        let prepared = sections.iter().map(|_| OnceLock::new()).collect();
         let fixed_addresses = sections
             .iter()
             .find(|section| section.name == ".data..percpu" && section.address == 0)
@@ -228,7 +249,7 @@ impl ElfFile {
             sections,
             segments,
             fixed_addresses,
-            decompressed,
+            prepared,
         })
     }
 
@@ -279,22 +300,51 @@ impl ElfFile {
             .find(|section| section.is_loaded() && section.addresses().contains(&address))
     }
 
-    /// The bytes of a section of this file, decompressed; empty if it has none in the file.
+    /// The bytes of a section of this file, decompressed, and relocated if the file is
+    /// relocatable; empty if it has none in the file.
     pub fn data(&self, section: &Section) -> Result<&[u8]> {
         let raw = self
             .bytes()
             .get(section.file_range.clone())
             .unwrap_or_default();
-        if section.compression == compression::Compression::None {
-            return Ok(raw);
-        }
-        let Some(cell) = self.decompressed.get(section.index) else {
+        let is_compressed = section.compression != compression::Compression::None;
+        let is_relocated =
+            self.kind == ElfKind::Relocatable && self.relocations_of(section).next().is_some();
+        let (true, Some(cell)) = (
+            is_compressed || is_relocated,
+            self.prepared.get(section.index),
+        ) else {
             return Ok(raw);
         };
-        match cell.get_or_init(|| section.compression.decompress(raw)) {
+        match cell.get_or_init(|| self.prepare(section, raw)) {
             Ok(bytes) => Ok(bytes),
             Err(message) => Err(bad(&self.path, &format!("{}: {message}", section.name))),
         }
+    }
+
+    fn prepare(&self, section: &Section, raw: &[u8]) -> std::result::Result<Vec<u8>, String> {
+        let mut bytes = section.compression.decompress(raw)?;
+        for table in self.relocations_of(section) {
+            relocation::apply(self, section, table, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The tables of relocations that must be applied to a section.
+    fn relocations_of(&self, section: &Section) -> impl Iterator<Item = &Section> {
+        let target = section.index as u32;
+        // A table can't be the target of another one, lest they refer to each other.
+        let is_target = self.kind == ElfKind::Relocatable
+            && section.has_data()
+            && !matches!(
+                elf::SectionType(section.kind),
+                elf::SHT_RELA | elf::SHT_REL | elf::SHT_SYMTAB | elf::SHT_STRTAB
+            );
+        self.sections.iter().filter(move |table| {
+            is_target
+                && table.info == target
+                && matches!(elf::SectionType(table.kind), elf::SHT_RELA | elf::SHT_REL)
+        })
     }
 
     /// The bytes of the first section called `name` that has any, decompressed.
