@@ -19,6 +19,7 @@ mod range_map;
 pub mod search;
 mod source;
 mod target;
+pub mod verify;
 mod vmcoreinfo;
 
 pub use error::{Error, Result};

@@ -86,6 +86,9 @@ pub struct Search {
     found: VecDeque<Match>,
 }
 
+/// From this alignment on it is quicker to look at each aligned place.
+const SPARSE: u64 = 64;
+
 /// A part of memory that one thread searches.
 #[derive(Clone, Copy)]
 struct Chunk {
@@ -267,6 +270,16 @@ impl Search {
         match &self.pattern {
             Pattern::Bytes { bytes, alignment } => {
                 let alignment = (*alignment).max(1);
+                if alignment >= SPARSE {
+                    let first = (start.wrapping_neg() % alignment) as usize;
+                    (first..run.len())
+                        .step_by(usize::try_from(alignment).unwrap_or(usize::MAX))
+                        .filter(|&at| run.get(at..).is_some_and(|rest| rest.starts_with(bytes)))
+                        .for_each(|at| {
+                            add(at, bytes.len());
+                        });
+                    return;
+                }
                 let mut from = 0;
                 while let Some(rest) = run.get(from..)
                     && let Some(at) = memchr::memmem::find(rest, bytes)
@@ -405,8 +418,12 @@ mod tests {
         let content: Vec<(usize, &[u8])> = places.iter().map(|&at| (at, &b"abc"[..])).collect();
         let memory = memory(&content);
         assert_eq!(offsets(bytes(&memory, b"abc", 1)), places);
-        let even: Vec<usize> = places.into_iter().filter(|at| at % 2 == 0).collect();
-        assert_eq!(offsets(bytes(&memory, b"abc", 2)), even);
+        for alignment in [2, 256] {
+            let is_aligned = |&at: &usize| (BASE + at as u64).is_multiple_of(alignment);
+            let aligned: Vec<usize> = places.into_iter().filter(is_aligned).collect();
+            assert!(!aligned.is_empty());
+            assert_eq!(offsets(bytes(&memory, b"abc", alignment)), aligned);
+        }
         let last = BASE + 4094;
         assert_eq!(
             offsets(bytes(&memory, b"abc", 1).within(BASE + 1, last + 2)),

@@ -15,6 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use discovery::leads_to_a_kernel;
 pub use discovery::{FoundVmCoreInfo, find_vmcoreinfo};
 pub use live::{open_live_kernel, open_process};
 

@@ -58,8 +58,9 @@ pub(super) fn architecture_of(info: &VmCoreInfo) -> Architecture {
     }
 }
 
-/// `init_uts_ns` starts, after a reference count in some releases, with the name `Linux`.
-fn leads_to_a_kernel(memory: &Memory, info: &VmCoreInfo) -> bool {
+/// Whether page tables that VMCOREINFO names lead to the kernel's identity: `init_uts_ns` starts,
+/// after a reference count in some releases, with the name `Linux`.
+pub(crate) fn leads_to_a_kernel(memory: &Memory, info: &VmCoreInfo) -> bool {
     const NEAR: usize = 16;
     let Ok((paging, root)) = Paging::of_kernel(architecture_of(info), info) else {
         return false;

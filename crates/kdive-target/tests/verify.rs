@@ -1,0 +1,88 @@
+//! What checking a dump finds.
+
+mod machine;
+
+use std::ops::ControlFlow;
+
+use kdive_target::verify::{Verification, verify};
+use kdive_target::{OpenOptions, open};
+use machine::{Codec, Kdump, PAGE, PAGES};
+
+fn check(bytes: &[u8]) -> Verification {
+    let file = machine::file(bytes);
+    let target = open(file.path(), &OpenOptions::default()).unwrap();
+    verify(&target, |_, _| ControlFlow::Continue(()))
+}
+
+const SAVED: u64 = ((PAGES - 5) * PAGE) as u64;
+
+#[test]
+fn sound_dumps() {
+    let elf = check(&machine::qemu_elf());
+    assert!(elf.is_sound(), "{elf:?}");
+    assert_eq!(elf.expected_bytes, (PAGES * PAGE) as u64);
+    let kdump = check(&Kdump::default().build());
+    assert!(kdump.is_sound(), "{kdump:?}");
+    assert_eq!(kdump.readable_bytes, SAVED);
+}
+
+#[test]
+fn lost_and_damaged_pages() {
+    let mut bytes = Kdump {
+        codec: |page| match page {
+            40 | 41 => Codec::Lost,
+            _ => Codec::Zlib,
+        },
+        ..Kdump::default()
+    }
+    .build();
+    // The descriptor of page 20, which the bytes of its stored data follow.
+    let descriptor = 4 * PAGE + 24 * 20;
+    let offset = u64::from_le_bytes(bytes[descriptor..descriptor + 8].try_into().unwrap());
+    bytes[offset as usize + 20] ^= 0x55;
+    let found = check(&bytes);
+    assert!(!found.is_sound());
+    assert!(found.is_usable);
+    let places: Vec<(u64, u64)> = found
+        .damages
+        .iter()
+        .map(|it| (it.address, it.size))
+        .collect();
+    let page = PAGE as u64;
+    assert_eq!(places, [(20 * page, page), (40 * page, 2 * page)]);
+    assert!(found.damages[0].reason.contains("does not decode"));
+    assert!(found.damages[1].reason.contains("lost"));
+    assert_eq!(found.readable_bytes, SAVED - 3 * page);
+}
+
+#[test]
+fn truncated_dumps() {
+    let whole = machine::qemu_elf();
+    let found = check(&whole[..whole.len() - 10 * PAGE]);
+    assert!(found.is_usable && !found.is_sound());
+    assert_eq!(found.damages.len(), 1);
+    assert_eq!(found.damages[0].address, ((PAGES - 10) * PAGE) as u64);
+    let found = check(&whole[..2 * PAGE]);
+    assert!(!found.is_usable);
+}
+
+#[test]
+fn the_check_can_be_stopped() {
+    let file = machine::file(&machine::elf(
+        &machine::kernel_notes(),
+        &[machine::Load {
+            virtual_address: 0,
+            physical_address: 0,
+            memory_size: 64 << 20,
+            bytes: vec![0; 64 << 20].leak(),
+        }],
+        false,
+    ));
+    let target = open(file.path(), &OpenOptions::default()).unwrap();
+    let found = verify(&target, |done, total| {
+        assert_eq!((done, total), (32 << 20, 64 << 20));
+        ControlFlow::Break(())
+    });
+    assert!(found.was_stopped && !found.is_sound());
+    assert_eq!(found.readable_bytes, 32 << 20);
+}
