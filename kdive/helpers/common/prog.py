@@ -84,7 +84,8 @@ def takes_object_or_program_or_default(
 
     :raises TypeError: when *f* has such a parameter
     """
-    parameters = list(inspect.signature(f).parameters.values())
+    signature = inspect.signature(f)
+    parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     object_name = positional[1].name
     remaining = positional[2:]
@@ -105,4 +106,7 @@ def takes_object_or_program_or_default(
             return f(args[0].prog_, args[0], *args[1:], **kwargs)
         return f(_program_of_arguments(args, kwargs), None, *args, **kwargs)
 
+    # What callers see is one parameter, under the name of the object.
+    either = parameters[1].replace(annotation=Object | Program)
+    wrapper.__signature__ = signature.replace(parameters=[either, *parameters[2:]])  # type: ignore[attr-defined]
     return cast(TakesObjectOrProgramOrDefault[P, R], wrapper)

@@ -67,7 +67,6 @@ _MODULES = {
         "css_next_descendant_pre",
         "sock_cgroup_ptr",
     ),
-    "common": (),
     "completion": (
         "completion_done",
         "completion_for_each_task",

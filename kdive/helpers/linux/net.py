@@ -53,7 +53,7 @@ _NETDEV_ALIGN = 32
 _MAX_TX_QUEUES = 1 << 16
 _MAX_NEIGHBOUR_HASH_SHIFT = 28
 # PP_SIGNATURE without POISON_POINTER_DELTA, and the bits of the word that are not part of the signature: the two
-# lowest, and since "page_pool: Track DMA-mapped pages and unmap them when destroying the pool" (Linux 6.16) 32 above it.
+# lowest, and since "page_pool: Track DMA-mapped pages and unmap them when destroying the pool" (Linux 6.16) 32 above.
 _PP_SIGNATURE = 0x40
 _PP_NOT_MAGIC = 0xFFFFFFFF << 7 | 3
 # CONFIG_ILLEGAL_POINTER_VALUE of the architectures that don't use 0
