@@ -52,10 +52,8 @@ setup_rust() {
     need cc gcc libc6-dev
 }
 
-# build EXTRA [--release]: build the native module and install kdive in place with this extra.
+# build [OPTION]...: build the native module and install kdive in place, with these options of maturin develop.
 build() {
-    local extra=$1
-    shift
-    say "building kdive ($*)"
-    maturin develop -q --extras "$extra" "$@"
+    say "building kdive (maturin develop $*)"
+    maturin develop -q "$@"
 }

@@ -1,0 +1,132 @@
+"""The flags of the `kdive` command. Each is defined here once; help and checks come from it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
+
+
+class Options(argparse.Namespace):
+    """What the command line asks for."""
+
+    kernel: bool
+    core: str | None
+    pid: int | None
+    symbols: list[str]
+    extra_symbols: list[str]
+    default_symbols: bool
+    main_symbols: bool
+    log_level: str
+    quiet: bool
+    code: str | None
+    script: str | None
+    arguments: list[str]
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Parse the command line; a wrong one ends the command with a message and status 2."""
+    options = _parser().parse_args(arguments, namespace=Options())
+    # What follows the flags is a script and its arguments, or with -e only arguments.
+    if options.code is None and options.arguments:
+        options.script, *options.arguments = options.arguments
+    else:
+        options.script = None
+    if options.quiet:
+        options.log_level = "none"
+    return options
+
+
+class _Version(argparse.Action):
+    """Prints the version. The native module, which knows it, is loaded for that only."""
+
+    def __call__(self, *_arguments: object, **_options: object) -> None:
+        from kdive.cli import version_header
+
+        print(version_header())
+        sys.exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kdive",
+        description="Explore a Linux kernel, a crash dump or a process with Python.",
+        epilog="Code finds the program as `prog`. With -e and at the prompt all helpers are at hand; "
+        "a script imports what it needs, from kdive or under the names of drgn.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "arguments",
+        metavar="ARG",
+        nargs=argparse.REMAINDER,
+        help="script to run, and its arguments; with -e, arguments only. "
+        "With neither, kdive reads commands from its standard input",
+    )
+
+    target = parser.add_argument_group("target").add_mutually_exclusive_group()
+    target.add_argument(
+        "-k", "--kernel", action="store_true", help="the running kernel (the default)"
+    )
+    target.add_argument("-c", "--core", metavar="PATH", help="a crash dump or core dump")
+    target.add_argument(
+        "-p", "--pid", metavar="PID", type=_pid, help="a running process; 0 is kdive itself"
+    )
+
+    symbols = parser.add_argument_group("debugging symbols")
+    symbols.add_argument(
+        "-s",
+        "--symbols",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="file with debugging symbols of the target, such as its vmlinux; may be given again",
+    )
+    which = symbols.add_mutually_exclusive_group()
+    which.add_argument(
+        "--main-symbols",
+        action="store_true",
+        help="only look for the symbols of the kernel itself or of the executable, beside those given",
+    )
+    which.add_argument(
+        "--no-default-symbols",
+        dest="default_symbols",
+        action="store_false",
+        help="use the symbols given and look for no others",
+    )
+    symbols.add_argument(
+        "--extra-symbols",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="file with debugging symbols that belongs to nothing loaded in the target; may be given again",
+    )
+
+    parser.add_argument(
+        "-e",
+        dest="code",
+        metavar="CODE",
+        help="run this code; the value of a single expression is shown",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=_LOG_LEVELS,
+        default="warning",
+        help="say what is at least this important on standard error (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no banner, and nothing of the log"
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version of kdive and exit"
+    )
+    return parser
+
+
+def _pid(text: str) -> int:
+    try:
+        pid = int(text)
+    except ValueError:
+        pid = -1
+    if pid < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no process ID")
+    return pid

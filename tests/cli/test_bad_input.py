@@ -1,0 +1,126 @@
+"""Bad input gets one line that says what is wrong and what to do, and status 1."""
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+import lab
+from tests.support import Kdive
+
+
+def assert_one_line(kdive: Kdive, arguments: tuple[str | Path | int, ...], line: str) -> None:
+    result = kdive(*arguments)
+    assert (result.stderr, result.stdout, result.returncode) == (f"kdive: {line}\n", "", 1)
+
+
+def elf_header(type: int, program_headers: int = 0) -> bytes:
+    """The header of a 64-bit little-endian x86-64 file whose program headers follow it."""
+    return struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        *(b"\x7fELF\x02\x01\x01".ljust(16, b"\0"), type, 62, 1, 0, 64, 0, 0),
+        *(64, 56, program_headers, 64, 0, 0),
+    )
+
+
+def test_script_that_is_missing(kdive: Kdive) -> None:
+    assert_one_line(
+        kdive, ("nosuch.py",), "cannot read the script nosuch.py: No such file or directory"
+    )
+
+
+def test_script_that_is_a_folder(kdive: Kdive, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert_one_line(kdive, ("folder",), "folder is a directory; give a Python script")
+
+
+@pytest.mark.parametrize(
+    "content", [elf_header(4), b"KDUMP   " + bytes(56), b"makedumpfile" + bytes(52)]
+)
+def test_script_that_is_a_dump(kdive: Kdive, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "vmcore").write_bytes(content)
+    assert_one_line(kdive, ("vmcore",), "vmcore is a dump, not a script; use -c vmcore")
+
+
+def test_script_that_is_a_binary(kdive: Kdive, executable: Path) -> None:
+    assert_one_line(
+        kdive,
+        (executable,),
+        f"{executable} is a binary, not a script; symbols are given with -s {executable}",
+    )
+
+
+def test_dump_that_is_missing(kdive: Kdive) -> None:
+    assert_one_line(
+        kdive,
+        ("-c", "nosuch"),
+        "cannot open nosuch: No such file or directory; check the path given with -c",
+    )
+
+
+def test_dump_that_is_a_folder(kdive: Kdive, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert_one_line(kdive, ("-c", "folder"), "cannot open folder: Is a directory")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_dump_without_permission(kdive: Kdive, tmp_path: Path) -> None:
+    (tmp_path / "vmcore").touch(mode=0)
+    assert_one_line(kdive, ("-c", "vmcore"), "cannot open vmcore: Permission denied")
+
+
+def test_process_that_is_gone(kdive: Kdive) -> None:
+    # Linux has no process IDs beyond 4194304.
+    assert_one_line(
+        kdive,
+        ("-p", 4194305),
+        "there is no process 4194305; see ps for the processes that run",
+    )
+
+
+def test_symbols_that_are_missing(kdive: Kdive, process: int) -> None:
+    assert_one_line(
+        kdive,
+        ("-p", process, "-s", "nosuch"),
+        "cannot read the symbols nosuch: No such file or directory; check the path given with -s",
+    )
+
+
+@pytest.mark.lab
+def test_symbols_of_another_file(kdive: Kdive, idle: lab.Target, executable: Path) -> None:
+    build_id = idle.truth["before"]["notes"]
+    result = kdive("-c", idle.dumps["elf"], "-s", executable, "-e", "1")
+    assert result.stderr.count("\n") == 1
+    assert str(executable) in result.stderr
+    assert "build ID" in result.stderr
+    wanted = result.stderr.split("build ID ")[1].split(";")[0].split()[0]
+    assert wanted in build_id
+    assert (result.stdout, result.returncode) == ("", 1)
+
+
+@pytest.mark.lab
+def test_dump_cut_off_in_its_headers(kdive: Kdive, idle: lab.Target, tmp_path: Path) -> None:
+    with open(idle.dumps["elf"], "rb") as dump:
+        (tmp_path / "vmcore").write_bytes(dump.read(100))
+    result = kdive("-c", "vmcore", "-e", "1")
+    assert result.stderr.startswith("kdive: cannot open vmcore: ")
+    assert (result.stderr.count("\n"), result.stdout, result.returncode) == (1, "", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-k", "-c", "vmcore"),
+        ("--log-level", "loud"),
+        ("-p", "init"),
+        ("-p", "-1"),
+        ("--nosuch",),
+        ("-c",),
+    ],
+)
+def test_wrong_flags(kdive: Kdive, arguments: tuple[str, ...]) -> None:
+    result = kdive(*arguments)
+    assert result.stderr.startswith("usage: kdive ")
+    assert "\nkdive: error: " in result.stderr
+    assert (result.stdout, result.returncode) == ("", 2)
