@@ -1,7 +1,7 @@
 """The `kdive` command: what it is asked for, which target it opens, what it runs there.
 
-`options` defines the flags, `target` opens the program, `run` runs code in it; the prompt is in `kdive.repl`.
-This package also has the functions of `drgn.cli` that programs with a prompt of their own use.
+`options` defines the flags, `log` shows what is logged, `target` opens the program, `run` runs code in it. The prompt
+is in `kdive.repl`. What `drgn.cli` offers to programs with a prompt of their own is here too.
 """
 
 import os
@@ -45,8 +45,9 @@ def _run(arguments: Sequence[str]) -> int:
     options = parse(arguments)
 
     from kdive import compat
-    from kdive.cli import run, target
+    from kdive.cli import log, run, target
 
+    log.configure(options.log_level)
     if options.script is not None:
         run.check_script(options.script)
     prog = target.open_program(options)

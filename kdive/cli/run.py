@@ -1,6 +1,7 @@
 """Runs code in a program: a script, the argument of -e, or what comes in on standard input."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
@@ -98,9 +99,8 @@ def _execute(prog: "Program", code: CodeType) -> None:
 
 
 def _evaluate(prog: "Program", source: str) -> None:
-    try:
-        code = compile(source.strip(), "<string>", "eval")
-    except SyntaxError:
+    code = _as_expression(source)
+    if code is None:
         _execute(prog, compile(source, "<string>", "exec"))
         return
     namespace = _prompt_names(prog, code)
@@ -115,6 +115,13 @@ def _evaluate(prog: "Program", source: str) -> None:
         from kdive import render
 
         render.show(value)
+
+
+def _as_expression(source: str) -> CodeType | None:
+    try:
+        return compile(source.strip(), "<string>", "eval")
+    except SyntaxError:
+        return None
 
 
 class _WatchedOutput:
@@ -138,12 +145,19 @@ def _guarded(run: Callable[[], None]) -> int:
         run()
     except SystemExit:
         raise
-    except BaseException as error:  # noqa: BLE001 - as Python itself does with a script
-        if isinstance(error, BrokenPipeError):
-            sys.stdout.flush()  # raises again if it was this one: whoever read the output has seen enough
+    except BaseException as error:
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            raise
         _report(error)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _output_is_closed() -> bool:
+    """Return whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))
 
 
 def _report(error: BaseException) -> None:

@@ -1,10 +1,10 @@
 """Opens the program that the command line asks for, with its debugging symbols."""
 
 import os
-import sys
 
 from kdive import BadDataError, MissingDebugInfoError, ModuleFileStatus, Program, ProgramFlags
 from kdive.cli.errors import UserError
+from kdive.cli.log import logger
 from kdive.cli.options import Options
 from kdive.cli.version import version_header
 
@@ -94,8 +94,8 @@ def _load_symbols(prog: Program, options: Options) -> None:
     for path in options.extra_symbols:
         prog.extra_module(path, create=True).try_file(path)
     _check_used(prog, options)
-    if missing and options.log_level in ("debug", "info", "warning"):
-        print(f"kdive: warning: {missing}", file=sys.stderr)
+    if missing:
+        logger.warning("%s", missing)
 
 
 def _check_used(prog: Program, options: Options) -> None:
@@ -115,9 +115,8 @@ def _check_used(prog: Program, options: Options) -> None:
         return
     main = prog.main_module()
     if main.debug_file_status == ModuleFileStatus.HAVE:
-        if options.log_level in ("debug", "info", "warning"):
-            for path in stray:
-                print(f"kdive: warning: {path} belongs to nothing in the target", file=sys.stderr)
+        for path in stray:
+            logger.warning("%s belongs to nothing in the target", path)
         return
     wanted = f"build ID {main.build_id.hex()}" if main.build_id else "that build ID"
     raise UserError(

@@ -62,7 +62,7 @@ def test_session(process: int, tmp_path: Path) -> None:
     with prompt(process, tmp_path) as terminal:
         assert terminal.answer('prog["answer"]') == "(int)42\n"
         assert terminal.answer("_ + 1") == "(int)43\n"
-        assert terminal.answer("number_in_binary_units(1024)") == "'1.0K'\n"
+        assert terminal.answer("number_in_binary_units(1024)") == "'1K'\n"
         assert terminal.answer("None") == ""
         assert terminal.answer("x = 1") == ""
         assert terminal.answer('prog.type("struct point")') == (
