@@ -6,10 +6,15 @@ name `drgn` as it is. While installed, these names come from kdive and never fro
 
 import importlib
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from types import ModuleType
+else:
+    Loader = object  # importlib.abc would load more than the rest of the command
 
 # Names of drgn, and what they are here. Submodules are only found below the ones in _PACKAGES.
 _MODULES = {"_drgn": "kdive._native", "drgn": "kdive", "drgn.cli": "kdive.cli"}
@@ -46,11 +51,11 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Answers for every name of drgn, also for those that kdive lacks."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         del path, target
         if fullname.partition(".")[0] not in ("drgn", "_drgn"):
@@ -68,7 +73,7 @@ class _AliasLoader(Loader):
         self._name = name
         self._own_spec: ModuleSpec | None = None
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
         try:
             module = importlib.import_module(self._name)
         except ModuleNotFoundError as error:
@@ -81,6 +86,6 @@ class _AliasLoader(Loader):
         self._own_spec = module.__spec__
         return module
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         # The import system has put the alias's spec into the module, which is loaded already.
         module.__spec__ = self._own_spec

@@ -2,11 +2,21 @@
 
 import os
 
-from kdive import BadDataError, MissingDebugInfoError, ModuleFileStatus, Program, ProgramFlags
+from kdive import (
+    BadDataError,
+    MainModule,
+    MissingDebugInfoError,
+    Module,
+    ModuleFileStatus,
+    Program,
+    ProgramFlags,
+)
 from kdive.cli.errors import UserError
 from kdive.cli.log import logger
 from kdive.cli.options import Options
 from kdive.cli.version import version_header
+
+_NAMES_SHOWN = 5
 
 
 def open_program(options: Options) -> Program:
@@ -87,15 +97,31 @@ def _load_symbols(prog: Program, options: Options) -> None:
             default=options.default_symbols and not options.main_symbols,
             main=options.main_symbols,
         )
-    except MissingDebugInfoError as error:
-        missing = str(error)
-    else:
-        missing = ""
+        complete = True
+    except MissingDebugInfoError:
+        complete = False
     for path in options.extra_symbols:
         prog.extra_module(path, create=True).try_file(path)
     _check_used(prog, options)
-    if missing:
-        logger.warning("%s", missing)
+    if not complete:
+        logger.warning("%s", _what_is_missing(prog, options))
+
+
+def _what_is_missing(prog: Program, options: Options) -> str:
+    lacking = [module for module in prog.modules() if module.wants_debug_file()]
+    main = [module for module in lacking if isinstance(module, MainModule)]
+    if main:
+        return f"no symbols found for {_with_build_id(main[0])}; give its file with -s"
+    names = [os.path.basename(module.name) for module in lacking]  # noqa: PTH119
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        shown += f" and {len(names) - _NAMES_SHOWN} more"
+    hint = "" if options.main_symbols else ", or do without with --main-symbols"
+    return f"no symbols found for {shown}; give their files with -s{hint}"
+
+
+def _with_build_id(module: Module) -> str:
+    return f"{module.name} (build ID {module.build_id.hex()})" if module.build_id else module.name
 
 
 def _check_used(prog: Program, options: Options) -> None:
@@ -118,8 +144,6 @@ def _check_used(prog: Program, options: Options) -> None:
         for path in stray:
             logger.warning("%s belongs to nothing in the target", path)
         return
-    wanted = f"build ID {main.build_id.hex()}" if main.build_id else "that build ID"
     raise UserError(
-        f"{stray[0]} does not belong to {_target_name(options)}, which needs the file of {main.name} with {wanted}; "
-        "give that one with -s"
+        f"{stray[0]} does not belong to {_target_name(options)}; give the file of {_with_build_id(main)} with -s"
     )
