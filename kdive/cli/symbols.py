@@ -1,0 +1,158 @@
+"""Loads the debugging symbols that the command line asks for, and says what is missing."""
+
+import os
+from collections.abc import Iterable
+
+from kdive import (
+    KmodSearchMethod,
+    MainModule,
+    MissingDebugInfoError,
+    Module,
+    ModuleFileStatus,
+    Program,
+)
+from kdive.cli.errors import UserError
+from kdive.cli.log import logger
+from kdive.cli.options import Options
+
+_NAMES_SHOWN = 5
+
+# What --try-symbols-by and --no-symbols-by can switch, and the attribute of DebugInfoOptions that it is.
+_SWITCHES = {
+    "module-name": "try_module_name",
+    "build-id": "try_build_id",
+    "debug-link": "try_debug_link",
+    "procfs": "try_procfs",
+    "embedded-vdso": "try_embedded_vdso",
+    "reuse": "try_reuse",
+    "supplementary": "try_supplementary",
+}
+_KMOD_METHODS = {
+    f"kmod={method.name.lower().replace('_', '-')}": method
+    for method in KmodSearchMethod
+    if method != KmodSearchMethod.NONE
+}
+
+
+def check_readable(options: Options) -> None:
+    """Make sure that the files given on the command line can be read.
+
+    Raises:
+        UserError: One can't.
+    """
+    for flag, paths in (("-s", options.symbols), ("--extra-symbols", options.extra_symbols)):
+        for path in paths:
+            try:
+                with open(path, "rb") as file:
+                    file.read(1)
+            except OSError as error:
+                raise UserError(
+                    f"cannot read the symbols {path}: {error.strerror}; check the path given with {flag}"
+                ) from None
+
+
+def load(prog: Program, options: Options, target_name: str) -> None:
+    """Load symbols into a program whose target is set.
+
+    What can't be found is a warning.
+
+    Raises:
+        UserError: A file was given that belongs to nothing in the target, and the kernel or executable itself has no
+            symbols.
+    """
+    _choose_methods(prog, options)
+    _choose_directories(prog, options)
+    try:
+        prog.load_debug_info(
+            options.symbols,
+            default=options.default_symbols and not options.main_symbols,
+            main=options.main_symbols,
+        )
+        complete = True
+    except MissingDebugInfoError:
+        complete = False
+    for path in options.extra_symbols:
+        prog.extra_module(path, create=True).try_file(path)
+    _check_used(prog, options.symbols, target_name)
+    if not complete:
+        logger.warning("%s", _what_is_missing(prog, options))
+
+
+def _choose_methods(prog: Program, options: Options) -> None:
+    chosen = prog.debug_info_options
+    finders = prog.enabled_debug_info_finders()
+    known = prog.registered_debug_info_finders()
+    for method, wanted in options.symbol_methods:
+        if method in _SWITCHES:
+            setattr(chosen, _SWITCHES[method], wanted)
+        elif method in _KMOD_METHODS and wanted:
+            chosen.try_kmod = _KMOD_METHODS[method]
+        elif method == "kmod" and not wanted:
+            chosen.try_kmod = KmodSearchMethod.NONE
+        elif method in known:
+            finders = [name for name in finders if name != method]
+            if wanted:
+                finders.append(method)
+        else:
+            logger.warning("there is no way of finding symbols called %r", method)
+    if options.symbol_methods:
+        prog.debug_info_options = chosen
+        prog.set_enabled_debug_info_finders(finders)
+
+
+def _choose_directories(prog: Program, options: Options) -> None:
+    chosen = prog.debug_info_options
+    for attribute, keep, added in (
+        ("directories", options.default_debug_directories, options.debug_directories),
+        (
+            "debug_link_directories",
+            options.default_debug_link_directories,
+            options.debug_link_directories,
+        ),
+        ("kernel_directories", options.default_kernel_directories, options.kernel_directories),
+    ):
+        if added or not keep:
+            defaults = getattr(chosen, attribute) if keep else ()
+            setattr(chosen, attribute, (*added, *defaults))
+            prog.debug_info_options = chosen
+
+
+def _what_is_missing(prog: Program, options: Options) -> str:
+    lacking = [module for module in prog.modules() if module.wants_debug_file()]
+    main = [module for module in lacking if isinstance(module, MainModule)]
+    if main:
+        return f"no symbols found for {_with_build_id(main[0])}; give its file with -s"
+    names = [os.path.basename(module.name) for module in lacking]  # noqa: PTH119
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        shown += f" and {len(names) - _NAMES_SHOWN} more"
+    hint = "" if options.main_symbols else ", or do without with --main-symbols"
+    return f"no symbols found for {shown}; give their files with -s{hint}"
+
+
+def _with_build_id(module: Module) -> str:
+    return f"{module.name} (build ID {module.build_id.hex()})" if module.build_id else module.name
+
+
+def _check_used(prog: Program, given: Iterable[str], target_name: str) -> None:
+    """Look for files given with -s that belong to nothing in the target.
+
+    One among others is no reason to stop: a whole folder of modules may have been given. But when the kernel or
+    executable itself is left without symbols, the wrong file was given.
+    """
+    used = {
+        os.path.realpath(path)
+        for module in prog.modules()
+        for path in (module.loaded_file_path, module.debug_file_path)
+        if path is not None
+    }
+    stray = [path for path in given if os.path.realpath(path) not in used]
+    if not stray:
+        return
+    main = prog.main_module()
+    if main.debug_file_status != ModuleFileStatus.HAVE:
+        raise UserError(
+            f"{stray[0]} does not belong to {target_name}; give the file of {_with_build_id(main)} with -s"
+        )
+    for path in stray:
+        logger.warning("%s belongs to nothing in the target", path)
