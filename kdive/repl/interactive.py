@@ -68,6 +68,7 @@ class _Completer:
         self._namespace = namespace
         self._helpers = helpers
         self._found: list[str] = []
+        self._symbols: dict[kdive.Program, list[str]] = {}
 
     def install(self) -> None:
         readline.set_completer_delims(" \t\n`~!@#$%^&*()-=+[{]}\\|;:'\",<>/?.")
@@ -77,8 +78,17 @@ class _Completer:
     def __call__(self, _word: str, state: int) -> str | None:
         if state == 0:
             line = readline.get_line_buffer()[: readline.get_endidx()]
-            self._found = completion.candidates(line, self._namespace, self._helpers)
+            self._found = completion.candidates(
+                line, self._namespace, self._helpers, self._symbol_names
+            )
         return self._found[state] if state < len(self._found) else None
+
+    def _symbol_names(self, prog: kdive.Program) -> list[str]:
+        if prog not in self._symbols:
+            names = {symbol.name for symbol in prog.symbols()}
+            # Others, such as foo.cold, are of no use as the name of a variable or function.
+            self._symbols[prog] = [name for name in names if name.isidentifier()]
+        return self._symbols[prog]
 
 
 def _display(value: object) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kdive import Program
 from kdive.repl.completion import candidates
 
 NAMES: dict[str, Any] = {
@@ -40,6 +41,29 @@ def test_candidates(line: str, words: list[str] | None) -> None:
         assert {"prog", "for_each_task", "len", "lambda"} <= set(found)
     else:
         assert found == words
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('prog["jif', ["jiffies", "jiffies_64"]),
+        ("print(prog['jif", ["jiffies", "jiffies_64"]),
+        ('x.prog.symbol("jiffies_', ["jiffies_64"]),
+        ('prog.function("', ["jiffies", "jiffies_64"]),
+        ('prog["__', ["__init_begin"]),
+        ('other["jif', []),
+        ('prog.type("jif', []),
+    ],
+)
+def test_symbols(line: str, words: list[str]) -> None:
+    prog = Program()
+    names = {"prog": prog, "x": SimpleNamespace(prog=prog), "other": {}}
+
+    def symbol_names(asked: Program) -> list[str]:
+        assert asked is prog
+        return ["jiffies", "jiffies_64", "__init_begin"]
+
+    assert candidates(line, names, symbol_names=symbol_names) == words
 
 
 def test_nothing_is_called() -> None:

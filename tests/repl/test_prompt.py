@@ -74,6 +74,8 @@ def test_session(process: int, tmp_path: Path) -> None:
         assert fault.splitlines()[-1].startswith("kdive.FaultError: ")
         terminal.type('prog["origin"].lab\t\n')
         assert '"here"' in terminal.until(PROMPT)
+        terminal.type('prog["answ\t"]\n')
+        assert "(int)42\n" in terminal.until(PROMPT)
 
 
 def test_history_is_kept(process: int, tmp_path: Path) -> None:
