@@ -60,7 +60,8 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         UserError: A file was given that belongs to nothing in the target, and the kernel or executable itself has no
             symbols.
     """
-    _choose_methods(prog, options)
+    if options.symbol_methods:
+        _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
     try:
         prog.load_debug_info(
@@ -78,11 +79,11 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         logger.warning("%s", _what_is_missing(prog, options))
 
 
-def _choose_methods(prog: Program, options: Options) -> None:
+def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:
     chosen = prog.debug_info_options
     finders = prog.enabled_debug_info_finders()
     known = prog.registered_debug_info_finders()
-    for method, wanted in options.symbol_methods:
+    for method, wanted in methods:
         if method in _SWITCHES:
             setattr(chosen, _SWITCHES[method], wanted)
         elif method in _KMOD_METHODS and wanted:
@@ -95,13 +96,11 @@ def _choose_methods(prog: Program, options: Options) -> None:
                 finders.append(method)
         else:
             logger.warning("there is no way of finding symbols called %r", method)
-    if options.symbol_methods:
-        prog.debug_info_options = chosen
-        prog.set_enabled_debug_info_finders(finders)
+    prog.debug_info_options = chosen
+    prog.set_enabled_debug_info_finders(finders)
 
 
 def _choose_directories(prog: Program, options: Options) -> None:
-    chosen = prog.debug_info_options
     for attribute, keep, added in (
         ("directories", options.default_debug_directories, options.debug_directories),
         (
@@ -112,6 +111,7 @@ def _choose_directories(prog: Program, options: Options) -> None:
         ("kernel_directories", options.default_kernel_directories, options.kernel_directories),
     ):
         if added or not keep:
+            chosen = prog.debug_info_options
             defaults = getattr(chosen, attribute) if keep else ()
             setattr(chosen, attribute, (*added, *defaults))
             prog.debug_info_options = chosen
