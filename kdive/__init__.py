@@ -20,14 +20,12 @@ from kdive._native import (
     AbsenceReason,
     Architecture,
     BadDataError,
-    DebugInfoOptions,
     ExtraModule,
     FaultError,
     FindObjectFlags,
     KmodSearchMethod,
     Language,
     MainModule,
-    MemorySearchIterator,
     MissingDebugInfoError,
     Module,
     ModuleFileStatus,
@@ -45,15 +43,11 @@ from kdive._native import (
     Register,
     RelocatableModule,
     SharedLibraryModule,
-    SourceLocationList,
-    StackFrame,
-    StackTrace,
     SupplementaryFileKind,
     Symbol,
     SymbolBinding,
     SymbolIndex,
     SymbolKind,
-    Thread,
     Type,
     TypeEnumerator,
     TypeKind,
@@ -63,6 +57,7 @@ from kdive._native import (
     TypeTemplateParameter,
     UnsupportedOperation,
     VdsoModule,
+    __version__ as __version__,
     alignof,
     cast,
     container_of,
@@ -78,15 +73,20 @@ from kdive._native import (
     set_default_prog,
     sizeof,
 )
-from kdive._native import (
-    __version__ as __version__,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, SupportsIndex, overload
 
     from kdive._aliases import IntegerLike, Path
+    from kdive._native import (
+        DebugInfoOptions,
+        MemorySearchIterator,
+        SourceLocationList,
+        StackFrame,
+        StackTrace,
+        Thread,
+    )
     from kdive._records import SourceLocation, WantedSupplementaryFile
 
 __all__ = (
@@ -167,6 +167,12 @@ __all__ = (
 )
 
 _LOADED_ON_USE = {
+    "DebugInfoOptions": "_native",
+    "MemorySearchIterator": "_native",
+    "SourceLocationList": "_native",
+    "StackFrame": "_native",
+    "StackTrace": "_native",
+    "Thread": "_native",
     "IntegerLike": "_aliases",
     "Path": "_aliases",
     "SourceLocation": "_records",

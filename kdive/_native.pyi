@@ -24,29 +24,35 @@ from typing import (
 
 from typing_extensions import Buffer
 
-from kdive._enums import AbsenceReason as AbsenceReason
-from kdive._enums import Architecture as Architecture
-from kdive._enums import FindObjectFlags as FindObjectFlags
-from kdive._enums import KmodSearchMethod as KmodSearchMethod
-from kdive._enums import ModuleFileStatus as ModuleFileStatus
-from kdive._enums import PlatformFlags as PlatformFlags
-from kdive._enums import PrimitiveType as PrimitiveType
-from kdive._enums import ProgramFlags as ProgramFlags
-from kdive._enums import Qualifiers as Qualifiers
-from kdive._enums import SupplementaryFileKind as SupplementaryFileKind
-from kdive._enums import SymbolBinding as SymbolBinding
-from kdive._enums import SymbolKind as SymbolKind
-from kdive._enums import TypeKind as TypeKind
-from kdive._errors import BadDataError as BadDataError
-from kdive._errors import FaultError as FaultError
-from kdive._errors import MissingDebugInfoError as MissingDebugInfoError
-from kdive._errors import NoDefaultProgramError as NoDefaultProgramError
-from kdive._errors import ObjectAbsentError as ObjectAbsentError
-from kdive._errors import ObjectNotFoundError as ObjectNotFoundError
-from kdive._errors import OutOfBoundsError as OutOfBoundsError
-from kdive._errors import UnsupportedOperation as UnsupportedOperation
-from kdive._records import SourceLocation as SourceLocation
-from kdive._records import WantedSupplementaryFile as WantedSupplementaryFile
+from kdive._enums import (
+    AbsenceReason as AbsenceReason,
+    Architecture as Architecture,
+    FindObjectFlags as FindObjectFlags,
+    KmodSearchMethod as KmodSearchMethod,
+    ModuleFileStatus as ModuleFileStatus,
+    PlatformFlags as PlatformFlags,
+    PrimitiveType as PrimitiveType,
+    ProgramFlags as ProgramFlags,
+    Qualifiers as Qualifiers,
+    SupplementaryFileKind as SupplementaryFileKind,
+    SymbolBinding as SymbolBinding,
+    SymbolKind as SymbolKind,
+    TypeKind as TypeKind,
+)
+from kdive._errors import (
+    BadDataError as BadDataError,
+    FaultError as FaultError,
+    MissingDebugInfoError as MissingDebugInfoError,
+    NoDefaultProgramError as NoDefaultProgramError,
+    ObjectAbsentError as ObjectAbsentError,
+    ObjectNotFoundError as ObjectNotFoundError,
+    OutOfBoundsError as OutOfBoundsError,
+    UnsupportedOperation as UnsupportedOperation,
+)
+from kdive._records import (
+    SourceLocation as SourceLocation,
+    WantedSupplementaryFile as WantedSupplementaryFile,
+)
 
 _T_co = TypeVar("_T_co", covariant=True)
 _Path: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]

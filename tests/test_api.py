@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +29,6 @@ sizeof source_location stack_trace
 )
 
 
-@pytest.fixture
-def prog() -> kdive.Program:
-    """A program whose memory holds the bytes 0 to 255 at address 0x1000."""
-    prog = kdive.Program(kdive.Platform(kdive.Architecture.X86_64))
-    memory = bytes(range(256))
-    prog.add_memory_segment(
-        0x1000, len(memory), lambda _address, count, offset, _physical: memory[offset:][:count]
-    )
-    return prog
-
-
-@pytest.fixture
-def default(prog: kdive.Program) -> Iterator[None]:
-    kdive.set_default_prog(prog)
-    yield
-    kdive.set_default_prog(None)
-
-
 def test_names() -> None:
     assert set(kdive.__all__) == NAMES_OF_DRGN
     for name in kdive.__all__:
@@ -67,31 +48,6 @@ def test_importing_loads_little() -> None:
         check=True,
     )
     assert result.stdout == "set()\n"
-
-
-@pytest.mark.usefixtures("default")
-@pytest.mark.parametrize(
-    ("function", "arguments"),
-    [
-        (kdive.search_memory, (b"\x10\x11",)),
-        (kdive.search_memory_u16, (0x1110,)),
-        (kdive.search_memory_u32, ((0x13121110, 0x13121111),)),
-        (kdive.search_memory_u64, (0x1716151413121110,)),
-        (kdive.search_memory_word, (0x1716151413121110,)),
-        (kdive.search_memory_regex, (b"\x10[\x11]",)),
-    ],
-)
-def test_search(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    first = next(iter(function(*arguments)))
-    assert (first if isinstance(first, int) else first[0]) == 0x1010
-    kdive.set_default_prog(None)
-    with pytest.raises(kdive.NoDefaultProgramError):
-        function(*arguments)
-
-
-def test_search_for_an_object_is_in_its_program(prog: kdive.Program) -> None:
-    value = kdive.Object(prog, prog.int_type("short", 2, True), 0x1110)
-    assert list(kdive.search_memory(value)) == [0x1010]
 
 
 def test_execscript(tmp_path: Path) -> None:

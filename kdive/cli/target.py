@@ -8,6 +8,8 @@ from kdive.cli.errors import UserError
 from kdive.cli.options import Options
 from kdive.cli.version import version_header
 
+_MAX_VMCOREINFO_BYTES = 1 << 20
+
 
 def open_program(options: Options) -> Program:
     """Open the target and load its symbols.
@@ -39,31 +41,31 @@ def _new_program(options: Options) -> Program:
         return Program(platform)
     try:
         with open(options.vmcoreinfo, "rb") as file:
-            return Program(platform, vmcoreinfo=file.read())
+            vmcoreinfo = file.read(_MAX_VMCOREINFO_BYTES)
     except OSError as error:
         raise UserError(
             f"cannot read {options.vmcoreinfo}: {error.strerror}; check the path given with --vmcoreinfo"
         ) from error
-    except (BadDataError, ValueError) as error:
+    if not vmcoreinfo.startswith(b"OSRELEASE=") and b"\nOSRELEASE=" not in vmcoreinfo:
         raise UserError(
-            f"{options.vmcoreinfo} is no VMCOREINFO: {error}; it is text with lines such as OSRELEASE=..."
-        ) from error
+            f"{options.vmcoreinfo} is no VMCOREINFO, it has no line OSRELEASE=...; "
+            "check the path given with --vmcoreinfo"
+        )
+    return Program(platform, vmcoreinfo=vmcoreinfo)
 
 
 def _set_target(prog: Program, options: Options) -> None:
+    if options.pid and not os.path.isdir(f"/proc/{options.pid}"):  # noqa: PTH112
+        raise UserError(f"there is no process {options.pid}; see ps for the processes that run")
     try:
         if options.core is not None:
             prog.set_core_dump(options.core)
         elif options.pid is not None:
             prog.set_pid(options.pid or os.getpid())
-        elif options.qemu is not None:
-            prog.set_qemu_qmp(options.qemu)
         else:
             prog.set_kernel()
-    except OSError as error:
+    except (BadDataError, NotImplementedError, OSError, ValueError) as error:
         raise UserError(_why_not_opened(options, error)) from error
-    except (BadDataError, NotImplementedError, ValueError) as error:
-        raise UserError(f"cannot open {_target_name(options)}: {error}") from error
 
 
 def _target_name(options: Options) -> str:
@@ -71,22 +73,17 @@ def _target_name(options: Options) -> str:
         return options.core
     if options.pid is not None:
         return f"process {options.pid}"
-    if options.qemu is not None:
-        return options.qemu
     return "the running kernel"
 
 
-def _why_not_opened(options: Options, error: OSError) -> str:
+def _why_not_opened(options: Options, error: Exception) -> str:
     name = _target_name(options)
-    why = error.strerror or str(error)
-    match error:
-        case PermissionError() if options.core is None:
-            return f"cannot read {name}: {why}; run kdive as root"
-        case FileNotFoundError() | ProcessLookupError() if options.pid is not None:
-            return f"there is no {name}; see ps for the processes that run"
-        case FileNotFoundError() if options.core is None:
-            return f"cannot read {name}: {error.filename} is missing; give a dump with -c or a process with -p"
-        case FileNotFoundError():
-            return f"cannot open {name}: {why}; check the path given with -c"
-        case _:
-            return f"cannot open {name}: {why}"
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    why = why.removeprefix(f"{name}: ")
+    if options.core is None and isinstance(error, PermissionError):
+        return f"cannot read {name}: {why}; run kdive as root"
+    if options.core is None and options.pid is None and isinstance(error, FileNotFoundError):
+        return f"cannot read {name}: {error.filename} is missing; give a dump with -c or a process with -p"
+    if ";" in why:  # it says what to do already
+        return f"cannot open {name}: {why}"
+    return f"cannot open {name}: {why}; check what is given with {'-p' if options.core is None else '-c'}"

@@ -54,13 +54,46 @@ def test_dump_that_is_missing(kdive: Kdive) -> None:
     assert_one_line(
         kdive,
         ("-c", "nosuch"),
-        "cannot open nosuch: No such file or directory; check the path given with -c",
+        "cannot open nosuch: No such file or directory; check what is given with -c",
     )
 
 
 def test_dump_that_is_a_folder(kdive: Kdive, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert_one_line(kdive, ("-c", "folder"), "cannot open folder: Is a directory")
+    assert_one_line(
+        kdive, ("-c", "folder"), "cannot open folder: is a directory; check what is given with -c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "the file is empty; check what is given with -c"),
+        (
+            b"#!/bin/sh\necho hello\n",
+            "this is not a dump that kdive reads: an ELF core or a kdump-compressed file is expected; "
+            "check what is given with -c",
+        ),
+        (elf_header(4)[:40], "the ELF header is damaged; check what is given with -c"),
+        (
+            elf_header(4, program_headers=3),
+            "the file ends within the program headers: 168 bytes are needed at offset 0x40, 0 are there; "
+            "check what is given with -c",
+        ),
+    ],
+)
+def test_dump_of_another_kind(kdive: Kdive, tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "vmcore").write_bytes(content)
+    assert_one_line(kdive, ("-c", "vmcore"), f"cannot open vmcore: {why}")
+
+
+def test_dump_that_is_an_executable(kdive: Kdive, executable: Path) -> None:
+    assert_one_line(
+        kdive,
+        ("-c", executable),
+        f"cannot open {executable}: this ELF file is not a core dump; "
+        "give a program or vmlinux with -s instead",
+    )
 
 
 def test_process_that_is_gone(kdive: Kdive) -> None:
@@ -82,9 +115,11 @@ def test_vmcoreinfo_that_is_missing(kdive: Kdive) -> None:
 
 def test_vmcoreinfo_that_is_something_else(kdive: Kdive, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("bread, milk")
-    result = kdive("-c", "vmcore", "--vmcoreinfo", "notes")
-    assert result.stderr.startswith("kdive: notes is no VMCOREINFO: ")
-    assert (result.stderr.count("\n"), result.stdout, result.returncode) == (1, "", 1)
+    assert_one_line(
+        kdive,
+        ("-c", "vmcore", "--vmcoreinfo", "notes"),
+        "notes is no VMCOREINFO, it has no line OSRELEASE=...; check the path given with --vmcoreinfo",
+    )
 
 
 def test_symbols_that_are_missing(kdive: Kdive, process: int) -> None:

@@ -17,15 +17,11 @@ from kdive.helpers.linux._memory_map import page_words
 from kdive.helpers.linux._page_flags import PageSlab, compound_head
 from kdive.helpers.linux._slub import (
     SlabCorruptionError,
+    SlabFreelistCycleError as SlabFreelistCycleError,
+    SlabPartialListError as SlabPartialListError,
     SlubCache,
     as_slab,
     slab_type_name,
-)
-from kdive.helpers.linux._slub import (
-    SlabFreelistCycleError as SlabFreelistCycleError,
-)
-from kdive.helpers.linux._slub import (
-    SlabPartialListError as SlabPartialListError,
 )
 from kdive.helpers.linux._translation import in_direct_map, pfn_to_page, virt_to_page
 from kdive.helpers.linux.kernfs import kernfs_children
