@@ -102,12 +102,7 @@ def _find_in_tree(prog: Program, address: int) -> Object:
     )
     region_type = prog.type(f"struct {region_name}")
     # Readers use the tree that no writer is changing: the one that the sequence count selects.
-    sequence = (
-        tree.seq.sequence.value_()
-        if tree.seq.type_.has_member("sequence")
-        else tree.seq.seqcount.sequence.value_()
-    )
-    latch = sequence & 1
+    latch = tree.seq.seqcount.sequence.value_() & 1
     node = rb_find(
         "struct latch_tree_node", tree.tree[latch].address_of_(), f"node[{latch}]", address, compare
     )

@@ -19,8 +19,7 @@ from kdive.helpers.linux import (
     timer,
 )
 from kdive.helpers.linux.bitmap import bitmap_weight
-from kdive.helpers.linux.bitops import for_each_clear_bit, for_each_set_bit
-from kdive.helpers.linux.bitops import test_bit as bit_is_set
+from kdive.helpers.linux.bitops import for_each_clear_bit, for_each_set_bit, test_bit as bit_is_set
 from kdive.helpers.linux.ioport import for_each_resource
 from kdive.helpers.linux.kallsyms import load_module_kallsyms, load_vmlinux_kallsyms
 from kdive.helpers.linux.kconfig import get_kconfig

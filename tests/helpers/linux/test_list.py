@@ -6,8 +6,7 @@ import pytest
 
 from kdive import FaultError, Program
 from kdive.helpers import ValidationError
-from kdive.helpers.linux import list as lists
-from kdive.helpers.linux import list_nulls, llist, plist
+from kdive.helpers.linux import list as lists, list_nulls, llist, plist
 
 
 @pytest.fixture
