@@ -15,6 +15,7 @@ from lab import cache, commands, conversions, testmodules
 from lab.errors import LabError
 from lab.kernels import Kernel
 from lab.machine import Machine
+from lab.scenario import DIRECTORY as SCENARIOS
 from lab.scenario import GUEST_FILES, Scenario
 
 #: Between the scenario's "ready" and the dump, so that its shell is asleep again.
@@ -83,6 +84,8 @@ def _shared_directory() -> Iterator[Path]:
 def _give(kernel: Kernel, scenario: Scenario, live_script: str | None, shared: Path) -> None:
     shutil.copytree(GUEST_FILES, shared, dirs_exist_ok=True)
     (shared / "scenario.sh").write_text(scenario.script)
+    for name in scenario.files:
+        shutil.copy(SCENARIOS / name, shared)
     if scenario.test_modules:
         (shared / "modules").mkdir()
         testmodules.build(kernel, scenario.test_modules, shared / "modules")

@@ -24,6 +24,7 @@ class Scenario:
     :param sentence: what it establishes, in one sentence.
     :param cpu: QEMU's CPU model; the default has four levels of page tables, ``max`` has five.
     :param programs: programs of this machine that the guest uses.
+    :param files: files of ``lab/scenarios`` that the guest finds in ``$LAB``.
     :param early_modules: loaded by the initramfs, before the root is there.
     :param debug_modules: modules whose debug files belong to the target.
     :param test_modules: modules of ``lab/modules``, built for the kernel; the guest finds them in
@@ -44,6 +45,7 @@ class Scenario:
     cpus: int = 2
     cpu: str = "max,la57=off"
     programs: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     early_modules: list[str] = field(default_factory=list)
     debug_modules: list[str] = field(default_factory=list)
     test_modules: list[str] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Scenario:
         sha = hashlib.sha256(self.script.encode())
         inputs = sorted(path for path in GUEST_FILES.iterdir() if path.is_file())
         inputs.append(Path(__file__).with_name("machine.py"))
+        inputs += [DIRECTORY / name for name in self.files]
         inputs += [TEST_MODULES / f"{name}.c" for name in self.test_modules]
         if self.conversions:
             inputs.append(Path(__file__).with_name("conversions.py"))
