@@ -74,6 +74,14 @@ class Archive:
                 return candidate
         raise LabError(f"{archive}: apt-get download {package} left no {name}_*.deb")
 
+    def download_all(self, packages: list[str], timeout_s: float = 1200) -> list[Path]:
+        """Download ``packages`` and everything they depend on, and return the paths of the ``.deb``."""
+        archives = self.directory / "cache" / "archives"
+        # The private status file is empty, so that nothing counts as installed already.
+        options = ["--download-only", "--no-install-recommends", "-qq", "-y"]
+        self._apt("apt-get", "install", *options, *packages, timeout_s=timeout_s)
+        return sorted(archives.glob("*.deb"))
+
     def _apt(self, *arguments: str, directory: Path | None = None, timeout_s: float = 120) -> str:
         configuration = self._refresh()
         return commands.run(

@@ -10,6 +10,8 @@ from lab.errors import LabError
 
 #: The release of Debian that carries each kernel series.
 SUITE_OF = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie"}
+#: Debian's architecture of each flavour of kernel; the last one has pages of 16 KiB.
+ARCHITECTURE_OF = {"amd64": "amd64", "arm64": "arm64", "arm64-16k": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -116,22 +118,24 @@ def get(name: str) -> Kernel:
 
     :raises LabError: no such series, or it can't be downloaded.
     """
-    series, _, architecture = name.partition("-")
-    if series not in SUITE_OF or architecture not in ("amd64", "arm64"):
-        known = ", ".join(f"{series}-{{amd64,arm64}}" for series in SUITE_OF)
+    series, _, flavour = name.partition("-")
+    if series not in SUITE_OF or flavour not in ARCHITECTURE_OF:
+        flavours = ",".join(ARCHITECTURE_OF)
+        known = ", ".join(f"{series}-{{{flavours}}}" for series in SUITE_OF)
         raise LabError(f"no kernel {name!r}; there are {known}")
     directory = cache.directory(
         cache.root() / "kernels" / name,
-        lambda directory: _fetch(SUITE_OF[series], series, architecture, directory),
+        lambda directory: _fetch(series, flavour, directory),
     )
     described = json.loads((directory / "kernel.json").read_text())
     return Kernel(directory=directory, **described)
 
 
-def _fetch(suite: str, series: str, architecture: str, directory: Path) -> None:
+def _fetch(series: str, flavour: str, directory: Path) -> None:
+    suite, architecture = SUITE_OF[series], ARCHITECTURE_OF[flavour]
     commands.require(["dpkg-deb", "tar", "xz", "depmod"])
     archive = debian.Archive(suite, architecture)
-    pattern = rf"^linux-image-{series.replace('.', '[.]')}[.][-.0-9+deb]*-{architecture}-dbg$"
+    pattern = rf"^linux-image-{series.replace('.', '[.]')}[.][-.0-9+deb]*-{flavour}-dbg$"
     release = archive.newest(pattern).removeprefix("linux-image-").removesuffix("-dbg")
     version = archive.version(f"linux-image-{release}-dbg")
     package = archive.download(f"linux-image-{release}-unsigned")

@@ -8,13 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab import accelerators, commands, initramfs
+from lab import accelerators, commands, debian, initramfs, userland
 from lab.errors import LabError
 from lab.kernels import Kernel
 from lab.qmp import Qmp
 from lab.scenario import Scenario
 
 EMULATOR = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+#: Four levels of page tables on both.
+CPU = {"amd64": "max,la57=off", "arm64": "cortex-a72"}
 CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 SHARE = "local,security_model=none,multidevs=remap"
 DUMP_TIMEOUT_S = 300.0
@@ -34,7 +36,8 @@ class Machine:
         self.console = directory / "console.log"
         self._deadline = time.monotonic() + scenario.timeout_s
         self._heard = b""
-        commands.require([EMULATOR[kernel.architecture], *scenario.programs])
+        native = kernel.architecture == debian.native_architecture()
+        commands.require([EMULATOR[kernel.architecture], *(scenario.programs if native else [])])
         initial = directory / "initramfs"
         initial.write_bytes(initramfs.build(kernel, scenario.early_modules))
         self._monitor_socket, monitor_far = socket.socketpair()
@@ -147,11 +150,12 @@ class Machine:
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=control,fd={control}",
             "-device", "virtserialport,chardev=control,name=lab.control",
-            "-virtfs", f"{SHARE},path=/,mount_tag=root,readonly=on",
+            "-virtfs", f"{SHARE},path={userland.root(kernel.architecture)},mount_tag=root,readonly=on",
+            "-virtfs", f"{SHARE},path={kernel.modules_root},mount_tag=kernel,readonly=on",
             "-virtfs", f"{SHARE},path={self._directory},mount_tag=lab",
         ]  # fmt: skip
-        accelerator = accelerators.choose(kernel.architecture, scenario.cpu)
-        arguments += ["-accel", accelerator, "-cpu", scenario.cpu]
+        cpu = scenario.cpu or CPU[kernel.architecture]
+        arguments += ["-accel", accelerators.choose(kernel.architecture, cpu), "-cpu", cpu]
         if kernel.architecture == "arm64":
             arguments += ["-machine", "virt,gic-version=3"]
         for number, size in enumerate(scenario.disks_mib):

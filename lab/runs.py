@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cache, commands, conversions, testmodules
+from lab import cache, commands, conversions, testmodules, userland
 from lab.errors import LabError
 from lab.kernels import Kernel
 from lab.machine import Machine
@@ -92,9 +92,8 @@ def _give(kernel: Kernel, scenario: Scenario, live_script: str | None, shared: P
     if live_script is not None:
         (shared / "live.sh").write_text(live_script)
     (shared / "environment").write_text(
-        f"LAB_MODULES='{kernel.modules_root}'\n"
-        f"LAB_IMAGE='{kernel.image}'\n"
-        f"LAB_PYTHON='{sys.executable}'\n"
+        f"LAB_IMAGE='/run/kernel/{kernel.image.relative_to(kernel.modules_root)}'\n"
+        f"LAB_PYTHON='{userland.python(kernel.architecture, sys.executable)}'\n"
     )
 
 

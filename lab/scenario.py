@@ -22,7 +22,8 @@ class Scenario:
     """One scenario file.
 
     :param sentence: what it establishes, in one sentence.
-    :param cpu: QEMU's CPU model; the default has four levels of page tables, ``max`` has five.
+    :param cpu: QEMU's CPU model; empty for one with four levels of page tables. ``max`` has five on
+        amd64.
     :param programs: programs of this machine that the guest uses.
     :param files: files of ``lab/scenarios`` that the guest finds in ``$LAB``.
     :param early_modules: loaded by the initramfs, before the root is there.
@@ -43,7 +44,7 @@ class Scenario:
     sentence: str
     memory_mib: int = 512
     cpus: int = 2
-    cpu: str = "max,la57=off"
+    cpu: str = ""
     programs: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     early_modules: list[str] = field(default_factory=list)

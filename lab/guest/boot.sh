@@ -13,7 +13,7 @@ ip link set lo up 2>/dev/null || ifconfig lo up
 . "$LAB/environment"
 release=$(uname -r)
 mkdir -p "/lib/modules/$release"
-mount --bind "$LAB_MODULES/lib/modules/$release" "/lib/modules/$release"
+mount --bind "/run/kernel/lib/modules/$release" "/lib/modules/$release"
 hostname lab
 
 mkdir "$LAB/facts"
