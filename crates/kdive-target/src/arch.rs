@@ -3,6 +3,7 @@
 pub mod aarch64;
 pub mod x86_64;
 
+use crate::bytes::array_at;
 use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, Result, VmCoreInfo};
 
 /// How the page tables of an architecture are laid out on a machine.
@@ -62,7 +63,11 @@ impl Paging {
     /// Faults with `address` where it is not mapped, and with a physical address where a table
     /// is not readable.
     pub fn walk(&self, memory: &Memory, root: u64, address: u64) -> Result<Mapping> {
-        match self.look_up(memory, root, address) {
+        let entry_at = |table: u64, index: u64, _level| {
+            let at = table.wrapping_add(index * ENTRY_SIZE);
+            memory.read_u64(AddressSpace::Physical, at, ByteOrder::Little)
+        };
+        match self.look_up(root, address, entry_at) {
             Lookup::Mapped(mapping) => Ok(mapping),
             Lookup::Unreadable(_, error) => Err(error),
             Lookup::Absent(_) => Err(Error::Fault {
@@ -72,7 +77,14 @@ impl Paging {
         }
     }
 
-    fn look_up(&self, memory: &Memory, root: u64, address: u64) -> Lookup {
+    /// Looks an address up in tables whose entries `entry_at` gives, by the address of the table,
+    /// the index and the level.
+    fn look_up(
+        &self,
+        root: u64,
+        address: u64,
+        mut entry_at: impl FnMut(u64, u64, u32) -> Result<u64>,
+    ) -> Lookup {
         let geometry = self.geometry();
         let Some(translated) = self.translated(address) else {
             return Lookup::Absent(geometry.page_shift);
@@ -81,8 +93,7 @@ impl Paging {
         for level in (0..geometry.levels).rev() {
             let shift = geometry.page_shift + geometry.index_bits * level;
             let index = (translated >> shift) & ((1 << geometry.index_bits) - 1);
-            let at = table.wrapping_add(index * 8);
-            let entry = match memory.read_u64(AddressSpace::Physical, at, ByteOrder::Little) {
+            let entry = match entry_at(table, index, level) {
                 Ok(entry) => entry,
                 Err(error) => return Lookup::Unreadable(shift + geometry.index_bits, error),
             };
@@ -110,15 +121,18 @@ impl Paging {
     ///
     /// After a number of steps that only tables made to confuse need, the page that was reached
     /// is given instead.
-    pub(crate) fn next_mapped(&self, memory: &Memory, root: u64, start: u64) -> Option<(u64, u64)> {
+    pub(crate) fn next_mapped(&self, tables: &mut WholeTables, start: u64) -> Option<(u64, u64)> {
         const MOST_STEPS: usize = 1 << 18;
         let geometry = self.geometry();
+        let root = tables.root;
         let mut address = start;
         for _ in 0..MOST_STEPS {
             if self.translated(address).is_none() && address < geometry.kernel_start {
                 address = geometry.kernel_start;
             }
-            let hole = match self.look_up(memory, root, address) {
+            let entry_at =
+                |table, index, level| tables.entry(table, index, level, geometry.index_bits);
+            let hole = match self.look_up(root, address, entry_at) {
                 Lookup::Mapped(mapping) => {
                     return Some((address, address | (mapping.page_size - 1)));
                 }
@@ -172,6 +186,56 @@ impl Paging {
                 aarch64::of_kernel(info).map(|(paging, root)| (Paging::Aarch64(paging), root))
             }
             other => Err(format!("page tables of {other:?} are not known to kdive")),
+        }
+    }
+}
+
+/// The size of an entry of a page table in bytes.
+const ENTRY_SIZE: u64 = 8;
+
+/// Page tables of which the last one of each level is kept, for going through them in order.
+pub(crate) struct WholeTables<'a> {
+    memory: &'a Memory,
+    root: u64,
+    /// The address and content of a table for each level.
+    recent: Vec<(u64, Vec<u8>)>,
+}
+
+impl<'a> WholeTables<'a> {
+    pub fn new(memory: &'a Memory, root: u64) -> Self {
+        const MOST_LEVELS: usize = 6;
+        Self {
+            memory,
+            root,
+            recent: vec![(0, Vec::new()); MOST_LEVELS],
+        }
+    }
+
+    fn entry(&mut self, table: u64, index: u64, level: u32, index_bits: u32) -> Result<u64> {
+        let read_entry = |at| {
+            self.memory
+                .read_u64(AddressSpace::Physical, at, ByteOrder::Little)
+        };
+        let at = index * ENTRY_SIZE;
+        let Some((recent, bytes)) = self.recent.get_mut(level as usize) else {
+            return read_entry(table.wrapping_add(at));
+        };
+        if *recent != table || bytes.is_empty() {
+            bytes.resize((ENTRY_SIZE as usize) << index_bits, 0);
+            *recent = table;
+            if self
+                .memory
+                .read(AddressSpace::Physical, table, bytes)
+                .is_err()
+            {
+                // The top level may be less than a page; else all of the table is missing.
+                bytes.clear();
+                return read_entry(table.wrapping_add(at));
+            }
+        }
+        match array_at(bytes, at as usize) {
+            Some(entry) => Ok(ByteOrder::Little.u64(entry)),
+            None => read_entry(table.wrapping_add(at)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::arch::{Mapping, Paging};
+use crate::arch::{Mapping, Paging, WholeTables};
 use crate::{AddressSpace, Error, Memory, MemoryReader, Result};
 
 /// An address space of the target: the kernel's, or that of a task.
@@ -137,14 +137,15 @@ impl MemoryReader for PageTables {
     fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
         /// Enough to read by the block; whoever wants more asks again.
         const LONGEST: u64 = 1 << 30;
-        let next = |from| self.paging.next_mapped(&self.memory, self.root, from);
+        let mut tables = WholeTables::new(&self.memory, self.root);
+        let mut next = |from| self.paging.next_mapped(&mut tables, from);
         let mut from = first;
         if self.reach == Reach::Kernel && !self.paging.is_kernel_address(first) {
             from = self.paging.kernel_start();
         }
         let (start, mut end) = next(from).filter(|&(start, _)| start <= last)?;
         while end < last && end - start < LONGEST {
-            match end.checked_add(1).and_then(next) {
+            match end.checked_add(1).and_then(&mut next) {
                 Some((address, page_end)) if address == end + 1 => end = page_end,
                 _ => break,
             }

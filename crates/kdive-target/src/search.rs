@@ -209,6 +209,16 @@ impl Search {
         let mut run: Vec<u8> = Vec::with_capacity((chunk.reach - chunk.first) as usize + 1);
         let mut run_start = start;
         let mut page_start = start;
+        // Mostly all of a chunk is there; only if not it is read page by page.
+        if start <= chunk.last && self.append(&mut run, start, chunk.last) {
+            let Some(next) = chunk.last.checked_add(1) else {
+                self.search_run(&run, run_start, chunk.last, &mut found);
+                return found;
+            };
+            page_start = next;
+        } else {
+            run.clear();
+        }
         while page_start <= chunk.reach {
             // A range may end within a page, so what is beyond the chunk is read by itself.
             let limit = if page_start <= chunk.last {
@@ -443,6 +453,15 @@ mod tests {
         assert_eq!(offsets(bytes(&memory, b"abcd", 1)), [0; 0]);
         assert_eq!(offsets(bytes(&memory, b"ab", 1)), [hole - 2]);
         assert_eq!(offsets(bytes(&memory, b"cd", 1)), [hole + 4096]);
+    }
+
+    #[test]
+    fn the_last_bytes_are_found_once() {
+        let memory = Arc::new(Memory::new());
+        let space = AddressSpace::Virtual;
+        memory.add_segment(space, u64::MAX - 7, 8, Arc::new(b"12345678".to_vec()));
+        let found: Vec<u64> = bytes(&memory, b"78", 1).map(|it| it.address).collect();
+        assert_eq!(found, [u64::MAX - 1]);
     }
 
     #[test]
