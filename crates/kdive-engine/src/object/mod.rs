@@ -7,6 +7,7 @@ mod access;
 mod arithmetic;
 mod bits;
 mod convert;
+mod format;
 mod literal;
 mod number;
 mod repr;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use arithmetic::{BinaryOperator, Comparison, UnaryOperator};
 pub use convert::{cast, container_of, implicit_convert, reinterpret};
+pub use format::{FormatFlags, FormatOptions};
 pub use kdive_debuginfo::description::AbsenceReason;
 use kdive_target::{AddressSpace, ByteOrder};
 pub use literal::Literal;
