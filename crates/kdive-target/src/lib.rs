@@ -15,6 +15,7 @@ mod page_cache;
 mod page_tables;
 mod platform;
 pub mod process;
+mod ptrace;
 mod range_map;
 pub mod search;
 mod source;
@@ -27,6 +28,7 @@ pub use memory::{AddressSpace, Memory, MemoryReader, Segment};
 pub use notes::{MappedFile, Note, Notes, ProcessNotes, QemuCpu, ThreadStatus};
 pub use page_tables::{Caching, PageTables, Reach};
 pub use platform::{Architecture, ByteOrder, Platform};
+pub use ptrace::with_stopped_thread;
 pub use source::Access;
 pub use target::{
     ExcludedPages, FoundVmCoreInfo, OpenOptions, Target, TargetKind, find_vmcoreinfo, open,
