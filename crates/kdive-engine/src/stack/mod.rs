@@ -3,12 +3,13 @@
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
 //! ([`start`]), tables ([`tables`]), inlined functions ([`scopes`]) and variables
-//! ([`variables`]), and are written as text ([`text`]).
+//! ([`variables`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
 
 mod scopes;
 mod start;
 mod tables;
 mod text;
+mod threads;
 mod variables;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::{Error, Result};
 use scopes::{Located, ScopeCache};
 pub use tables::UnwindSource;
 pub(crate) use tables::UnwindTables;
+pub use threads::Thread;
 
 /// Where kdive stops: far beyond what kernels have, and as deep as programs recurse.
 const MAX_KERNEL_FRAMES: usize = 1024;

@@ -38,7 +38,9 @@ pub(super) fn of_object(program: &Arc<Program>, object: &Object) -> Result<(Regi
             } else {
                 object.to_bytes()?
             };
-            let registers = architecture.from_pt_regs(&bytes).map_err(unwind_error)?;
+            let registers = architecture
+                .from_pt_regs(&bytes)
+                .map_err(|error| unwind_error(&error))?;
             Ok((registers, true))
         }
         _ => Err(wrong_type(object)),
@@ -109,7 +111,7 @@ fn of_task(program: &Arc<Program>, task: &Object) -> Result<(Registers, bool)> {
 }
 
 /// The CPU that a task is running on, if it is.
-pub(super) fn cpu_of_running(task: &Object) -> Result<Option<u64>> {
+fn cpu_of_running(task: &Object) -> Result<Option<u64>> {
     let is_running = match task.find_member("on_cpu")? {
         Some(on_cpu) => on_cpu.is_truthy()?,
         // Without SMP there is no such member, and one CPU.
@@ -128,7 +130,7 @@ pub(super) fn cpu_of_running(task: &Object) -> Result<Option<u64>> {
 }
 
 /// The registers of a CPU when the dump was made.
-pub(super) fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
+fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
     let target = program
         .target()
         .ok_or_else(|| Error::Value("the program has no target".to_owned()))?;
@@ -141,13 +143,13 @@ pub(super) fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
     program
         .stack_architecture()?
         .from_user_regs(&status.registers)
-        .map_err(unwind_error)
+        .map_err(|error| unwind_error(&error))
 }
 
 pub(super) fn integer(object: &Object) -> Result<u64> {
     Ok(object.number()?.to_bits() as u64)
 }
 
-pub(super) fn unwind_error(error: kdive_unwind::Error) -> Error {
+pub(super) fn unwind_error(error: &kdive_unwind::Error) -> Error {
     Error::Value(error.to_string())
 }

@@ -237,6 +237,7 @@ impl<'a> FrameContext<'a> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn invalid(error: kdive_debuginfo::Error) -> Unavailable {
     Unavailable::Invalid(error.to_string())
 }
