@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from lab import DEFAULT_KERNEL, LabError, cache, kernels, run_in_guest, scenario, target
+from lab import DEFAULT_KERNEL, LabError, cache, cleaning, kernels, run_in_guest, scenario, target
 
 
 def main() -> int:
@@ -29,6 +29,8 @@ def main() -> int:
     guest.add_argument("--kernel", default=DEFAULT_KERNEL)
     guest.add_argument("--memory", type=int, metavar="MIB")
     commands.add_parser("list", help="list the scenarios")
+    clean = commands.add_parser("clean", help="remove outdated targets and logs of failures")
+    clean.add_argument("--all", action="store_true", help="remove kernels and packages too")
     commands.add_parser("where", help="print the cache directory")
     arguments = parser.parse_args()
     try:
@@ -51,6 +53,8 @@ def main() -> int:
             case "list":
                 for name in scenario.names():
                     print(f"{name:16} {scenario.load(name).sentence}")
+            case "clean":
+                print(f"{cleaning.clean(arguments.all) >> 20} MiB freed")
             case "where":
                 print(cache.root())
     except LabError as error:

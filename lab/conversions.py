@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from lab import cache, commands, debian
 from lab.errors import LabError
+from lab.files import make_sparse
 
 MAKEDUMPFILE_TIMEOUT_S = 300.0
 SPLIT_PARTS = 3
@@ -60,8 +61,7 @@ def convert(vmcore: Path, directory: Path) -> None:
     raw_image(vmcore, directory / "raw")
     lime_image(vmcore, directory / "lime")
     for path in directory.iterdir():
-        path.chmod(0o644)
-        commands.run(["fallocate", "--dig-holes", str(path)], timeout_s=120)
+        make_sparse(path)
 
 
 def _makedumpfile(*arguments: str, output: Path | None = None) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cache, commands, conversions, testmodules, userland
+from lab import cache, conversions, testmodules, userland
 from lab.errors import LabError
+from lab.files import make_sparse
 from lab.kernels import Kernel
 from lab.machine import Machine
-from lab.scenario import DIRECTORY as SCENARIOS
-from lab.scenario import GUEST_FILES, Scenario
+from lab.scenario import DIRECTORY as SCENARIOS, GUEST_FILES, Scenario
 
 #: Between the scenario's "ready" and the dump, so that its shell is asleep again.
 SETTLE_S = 0.5
@@ -65,6 +65,7 @@ def run(
             if (shared / "vmcore").exists():
                 (keep / "dumps").mkdir(exist_ok=True)
                 shutil.move(shared / "vmcore", keep / "dumps" / "vmcore")
+                make_sparse(keep / "dumps" / "vmcore")
                 if scenario.conversions:
                     conversions.convert(keep / "dumps" / "vmcore", keep / "dumps")
         if live_script is None:
@@ -120,7 +121,7 @@ def _dump_all(machine: Machine, scenario: Scenario, keep: Path) -> None:
     for format in scenario.dumps:
         if format in supported:
             machine.dump(dumps / format, format)
-            commands.run(["fallocate", "--dig-holes", str(dumps / format)], timeout_s=120)
+            make_sparse(dumps / format)
     machine.resume()
 
 

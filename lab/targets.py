@@ -37,8 +37,8 @@ class Target:
 
     @property
     def stable_tasks(self) -> list[dict[str, Any]]:
-        """The tasks that were the same before and after the dump, and so must be the same in it."""
-        key = ("pid", "start_ticks", "comm", "state")
+        """The tasks that did not run between the observations, and so must be the same in the dump."""
+        key = ("pid", "start_ticks", "comm", "state", "switches")
         after = {tuple(row[name] for name in key) for row in self.truth["after"]["tasks"]}
         return [
             row

@@ -1,5 +1,5 @@
 # Process 1 of a guest once the shared root is in place: sets up what an init system would, runs the scenario, powers off.
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 LAB=/run/lab
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/home LANG=C.UTF-8 LAB=/run/lab
 exec </dev/null >/dev/console 2>&1
 
 mkdir -p /dev/pts /dev/shm /run/lock
@@ -16,8 +16,8 @@ mkdir -p "/lib/modules/$release"
 mount --bind "/run/kernel/lib/modules/$release" "/lib/modules/$release"
 hostname lab
 
-mkdir "$LAB/facts"
-cd /root || cd /
+mkdir "$LAB/facts" "$HOME"
+cd /
 bash -u "$LAB/scenario.sh" >"$LAB/output" 2>&1
 echo $? >"$LAB/status"
 sync

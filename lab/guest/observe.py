@@ -72,6 +72,8 @@ def task(directory: Path, tgid: int) -> dict[str, Any]:
         "cpu": int(fields[36]),
         "uid": int(status["Uid"].split()[0]),
         "allowed_cpus": status["Cpus_allowed_list"],
+        "switches": int(status["voluntary_ctxt_switches"])
+        + int(status["nonvoluntary_ctxt_switches"]),
     }
 
 

@@ -2,10 +2,10 @@
 modprobe -a qemu_fw_cfg loop btrfs veth || fail "modules do not load"
 mkdir -p /mnt/tmpfs /mnt/btrfs
 mount -t tmpfs -o size=16m lab-tmpfs /mnt/tmpfs
-truncate -s 120M /mnt/tmpfs/../image
-mkfs.btrfs -q /mnt/image
-losetup /dev/loop0 /mnt/image
-mount /dev/loop0 /mnt/btrfs
+truncate -s 120M /mnt/image
+mkfs.btrfs -q /mnt/image || fail "mkfs.btrfs"
+losetup /dev/loop0 /mnt/image || fail "no loop device"
+mount /dev/loop0 /mnt/btrfs || fail "btrfs is not mounted"
 
 # A process that sleeps with files of several kinds open.
 echo "some text" >/mnt/tmpfs/file

@@ -6,8 +6,8 @@
 modprobe -a loop btrfs || fail "modules do not load"
 mkdir -p /mnt/first /mnt/second /mnt/healthy
 truncate -s 120M /mnt/image /mnt/healthy-image
-mkfs.btrfs -q -L broken /mnt/image
-mkfs.btrfs -q -L healthy /mnt/healthy-image
+mkfs.btrfs -q -L broken /mnt/image || fail "mkfs.btrfs"
+mkfs.btrfs -q -L healthy /mnt/healthy-image || fail "mkfs.btrfs"
 losetup /dev/loop0 /mnt/image
 losetup /dev/loop2 /mnt/healthy-image
 mount /dev/loop0 /mnt/first || fail "the first mount fails"

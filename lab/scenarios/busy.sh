@@ -17,6 +17,7 @@ printf '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n' >/mn
 fact_json compiling "$!"
 (while :; do dd if=/dev/urandom of=/mnt/disk/data bs=64k count=256 conv=fsync status=none; done) &
 fact_json writing "$!"
+wait_until test -s /mnt/disk/data
 (while :; do cat /mnt/disk/data >/dev/null; sleep 0.05; done) &
 fact_json reading "$!"
 (while :; do bash -c 'for number in 1 2 3 4 5 6 7 8; do /bin/true & done; wait'; done) &

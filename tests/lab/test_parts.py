@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import LabError, cache, commands, initramfs, kernels, scenario
+from lab import LabError, cache, cleaning, commands, initramfs, kernels, scenario
 from lab.qmp import Qmp
 
 
@@ -170,6 +170,36 @@ def test_the_initial_file_system_is_what_cpio_reads(tmp_path: Path) -> None:
     assert (tmp_path / "bin/tool").read_bytes() == content
     assert (tmp_path / "bin/tool").stat().st_mode == 0o100755
     assert (tmp_path / "empty").read_bytes() == b""
+
+
+def fill(directory: Path, age_s: float = 0) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "file").write_bytes(b"x" * 8192)
+    then = time.time() - age_s
+    os.utime(directory, (then, then))
+    return directory
+
+
+def test_cleaning_removes_what_is_outdated_and_nothing_else(own_cache: Path) -> None:
+    targets, day_s = own_cache / "targets" / "6.1", 24 * 3600
+    kept = [
+        fill(targets / f"idle-{scenario.load('idle').digest}", age_s=day_s),
+        fill(targets / "idle-0123456789ab.unfinished"),
+        fill(own_cache / "runs" / "running"),
+        fill(own_cache / "kernels" / "6.1-amd64", age_s=day_s),
+        fill(own_cache / "not-the-labs"),
+    ]
+    removed = [
+        fill(targets / "idle-0123456789ab"),
+        fill(targets / "idle-ba9876543210.unfinished", age_s=day_s),
+        fill(own_cache / "runs" / "interrupted", age_s=day_s),
+        fill(own_cache / "failed" / "idle-20260101-000000"),
+    ]
+    assert cleaning.clean() == 8192 * len(removed)
+    assert [path.exists() for path in kept] == [True] * len(kept)
+    assert [path.exists() for path in removed] == [False] * len(removed)
+    cleaning.clean(everything=True)
+    assert [path.name for path in own_cache.iterdir()] == ["not-the-labs"]
 
 
 class FakeMonitor(threading.Thread):
