@@ -71,6 +71,7 @@ def kdump_pages(path: Path) -> list[tuple[bytes, int]]:
 
 
 @pytest.mark.lab
+@pytest.mark.scenario
 def test_the_crash_kernels_dump_exists_in_every_form() -> None:
     dumps = lab.target("panic").dumps
     compressed = [f"kdump-d31-{codec}" for codec in ("lzo", "plain", "snappy", "zlib", "zstd")]
@@ -102,6 +103,7 @@ def test_the_crash_kernels_dump_exists_in_every_form() -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.scenario
 def test_snappy_pages_decompress_to_the_plain_ones() -> None:
     dumps = lab.target("panic").dumps
     library = ctypes.CDLL(str(conversions.snappy_library()))
@@ -121,6 +123,7 @@ def test_snappy_pages_decompress_to_the_plain_ones() -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.scenario
 def test_the_images_hold_the_crashed_guests_memory() -> None:
     target = lab.target("panic")
     boot_id = bytes.fromhex(target.truth["before"]["boot_id"].replace("-", ""))
@@ -140,6 +143,7 @@ def test_the_images_hold_the_crashed_guests_memory() -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.scenario
 def test_the_crash_shows_on_the_console() -> None:
     target = lab.target("panic")
     console = (target.directory / "console.log").read_text(errors="replace")

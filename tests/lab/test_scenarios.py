@@ -6,7 +6,7 @@ import pytest
 
 import lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
 
 def log_of(target: lab.Target) -> str:
