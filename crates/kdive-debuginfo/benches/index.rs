@@ -1,12 +1,16 @@
 //! Times the indexing of a file's debug information: `cargo bench -p kdive-debuginfo --bench index
-//! -- FILE [RUNS]`. Prints milliseconds (median, least, greatest) for one thread and for all
-//! processors, and the greatest memory of the process in MB.
+//! -- FILE [RUNS]`. Prints milliseconds (median, least, greatest) for one thread, for all
+//! processors, and from the cache with a first lookup; and the greatest memory of the process in
+//! MB so far.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kdive_debuginfo::dwarf::DwarfFile;
+use kdive_debuginfo::TypeSource;
+use kdive_debuginfo::cache::IndexCache;
+use kdive_debuginfo::description::TypeKinds;
+use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::ElfFile;
 
 fn main() {
@@ -17,32 +21,45 @@ fn main() {
     let runs = arguments
         .next()
         .map_or(5, |runs| runs.parse().expect("RUNS is a number"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = IndexCache::new(directory.path().to_owned());
+    open(&path, Some(&cache));
+    measure("from the cache", runs, || open(&path, Some(&cache)));
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for threads in [1, processors] {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .expect("threads");
-        let mut times: Vec<f64> = (0..runs).map(|_| pool.install(|| index(&path))).collect();
-        times.sort_by(f64::total_cmp);
-        println!(
-            "{threads} threads: median {:.1} ms, {:.1} to {:.1}; {:.0} MB",
-            times[runs / 2],
-            times[0],
-            times[runs - 1],
-            peak_memory(),
-        );
+        let open = || pool.install(|| open(&path, None));
+        measure(&format!("{threads} threads"), runs, open);
     }
 }
 
-fn index(path: &str) -> f64 {
+fn measure(what: &str, runs: usize, run: impl Fn() -> f64) {
+    let mut times: Vec<f64> = (0..runs).map(|_| run()).collect();
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{what}: median {:.2} ms, {:.2} to {:.2}; {:.0} MB",
+        times[runs / 2],
+        times[0],
+        times[runs - 1],
+        peak_memory(),
+    );
+}
+
+/// Indexes a file or takes its index from the cache, and looks one name up: milliseconds.
+fn open(path: &str, cache: Option<&IndexCache>) -> f64 {
     let start = Instant::now();
     let elf = Arc::new(ElfFile::open(Path::new(path)).expect("an ELF file"));
-    let file = DwarfFile::open(&elf)
+    let source = DwarfSource::open_with_cache(&elf, 0, cache)
         .expect("debug information")
         .expect("some debug information");
+    let found = source
+        .find_types(TypeKinds::STRUCT, "list_head", None)
+        .expect("an answer");
     let elapsed = start.elapsed();
-    println!("  {} entries", file.entry_count());
+    std::hint::black_box(found);
     elapsed.as_secs_f64() * 1e3
 }
 

@@ -5,7 +5,9 @@
 //! them. Nothing here reads values or knows C semantics.
 
 mod bytes;
+pub mod cache;
 pub mod code;
+mod column;
 pub mod description;
 pub mod dwarf;
 pub mod elf;

@@ -13,7 +13,7 @@ use object::read::elf::Sym;
 
 use crate::Result;
 use crate::bytes::c_string_at;
-use crate::elf::{ElfFile, ElfKind, Section};
+use crate::elf::{ElfFile, ElfKind};
 
 /// How a symbol is seen by other files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,11 +108,14 @@ impl Names {
     }
 }
 
-/// Symbols, indexed by name and by address. Both indexes are made when they are first needed.
+/// Symbols, indexed by name and by address. They are read, and both indexes made, when first
+/// needed.
 #[derive(Default)]
 pub struct SymbolTable {
+    /// Where the records are from, if they are read when first needed.
+    unread: Option<Unread>,
     /// Sorted by address.
-    records: Vec<Record>,
+    records: OnceLock<Vec<Record>>,
     names: Vec<Names>,
     /// The addresses of sections, beyond which no symbol of unknown size reaches.
     sections: Vec<Range<u64>>,
@@ -128,6 +131,13 @@ impl std::fmt::Debug for SymbolTable {
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A symbol table in a file.
+struct Unread {
+    file: Arc<ElfFile>,
+    section: usize,
+    bias: u64,
 }
 
 /// An open-addressing table of record numbers.
@@ -173,9 +183,18 @@ impl SymbolTable {
         else {
             return Ok(SymbolTable::default());
         };
-        let records = read_symbols(file, section, bias, 0)?;
+        // Later, nobody could be told that it is damaged.
+        file.data(section)?;
         let names = vec![Names::Section(Arc::clone(file), section.link as usize)];
-        let mut table = SymbolTable::from_records(records, names);
+        let mut table = SymbolTable {
+            names,
+            ..SymbolTable::default()
+        };
+        table.unread = Some(Unread {
+            file: Arc::clone(file),
+            section: section.index,
+            bias,
+        });
         table.sections = file
             .sections()
             .iter()
@@ -189,29 +208,35 @@ impl SymbolTable {
     }
 
     fn from_records(mut records: Vec<Record>, names: Vec<Names>) -> SymbolTable {
-        // 32-bit record numbers with one value to spare.
-        records.truncate(u32::MAX as usize - 1);
-        records.sort_by_key(|record| record.address);
+        sort(&mut records);
         SymbolTable {
-            records,
+            records: records.into(),
             names,
             ..SymbolTable::default()
         }
     }
 
+    fn records(&self) -> &[Record] {
+        self.records.get_or_init(|| {
+            let mut records = self.unread.as_ref().map(read_symbols).unwrap_or_default();
+            sort(&mut records);
+            records
+        })
+    }
+
     /// The number of symbols.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records().len()
     }
 
     /// Whether there are no symbols.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.records().is_empty()
     }
 
     /// All symbols, sorted by address.
     pub fn iter(&self) -> impl Iterator<Item = Symbol> + '_ {
-        self.records.iter().map(|record| self.symbol(record))
+        self.records().iter().map(|record| self.symbol(record))
     }
 
     /// The symbol called `name`; a global one before a weak one before a local one.
@@ -238,8 +263,8 @@ impl SymbolTable {
         let mut number = self.last_at_or_before(address);
         let enclosing = self
             .enclosing
-            .get_or_init(|| enclosing_records(&self.records));
-        while let Some(record) = number.and_then(|number| self.records.get(number)) {
+            .get_or_init(|| enclosing_records(self.records()));
+        while let Some(record) = number.and_then(|number| self.records().get(number)) {
             if address < record.end() {
                 return Some(self.symbol(self.best_with_start(record.address, address)?));
             }
@@ -259,11 +284,11 @@ impl SymbolTable {
         };
         let enclosing = self
             .enclosing
-            .get_or_init(|| enclosing_records(&self.records));
+            .get_or_init(|| enclosing_records(self.records()));
         let mut found = vec![];
         let mut number = self.last_at_or_before(address);
         while let Some(current) = number {
-            let Some(record) = self.records.get(current) else {
+            let Some(record) = self.records().get(current) else {
                 break;
             };
             if address < record.end() || (record.size == 0 && record.address == address) {
@@ -313,16 +338,16 @@ impl SymbolTable {
             slot = (slot + 1) & index.mask;
             Some(number)
         })
-        .filter_map(|number| Some((number, self.records.get(number)?)))
+        .filter_map(|number| Some((number, self.records().get(number)?)))
         .filter(move |(_, record)| self.name(record) == name.as_bytes())
     }
 
     fn index_names(&self) -> NameIndex {
-        let size = (self.records.len().max(2) * 2).next_power_of_two();
+        let size = (self.records().len().max(2) * 2).next_power_of_two();
         let mask = size - 1;
         let mut slots = vec![EMPTY; size];
         let names: Vec<&[u8]> = self.names.iter().map(Names::bytes).collect();
-        for (number, record) in (0u32..).zip(&self.records) {
+        for (number, record) in (0u32..).zip(self.records()) {
             let name = names
                 .get(usize::from(record.source))
                 .and_then(|names| c_string_at(names, record.name as usize))
@@ -337,7 +362,7 @@ impl SymbolTable {
     }
 
     fn last_at_or_before(&self, address: u64) -> Option<usize> {
-        self.records
+        self.records()
             .partition_point(|record| record.address <= address)
             .checked_sub(1)
     }
@@ -345,9 +370,9 @@ impl SymbolTable {
     /// The best of the symbols that start at `start` and contain `address`.
     fn best_with_start(&self, start: u64, address: u64) -> Option<&Record> {
         let first = self
-            .records
+            .records()
             .partition_point(|record| record.address < start);
-        self.records
+        self.records()
             .get(first..)?
             .iter()
             .take_while(|record| record.address == start)
@@ -356,14 +381,14 @@ impl SymbolTable {
     }
 
     fn unsized_before(&self, address: u64) -> Option<&Record> {
-        let closest = self.records.get(self.last_at_or_before(address)?)?;
+        let closest = self.records().get(self.last_at_or_before(address)?)?;
         if closest.size != 0 || !self.same_section(closest, address) {
             return None;
         }
         let first = self
-            .records
+            .records()
             .partition_point(|record| record.address < closest.address);
-        self.records
+        self.records()
             .get(first..)?
             .iter()
             .take_while(|record| record.address == closest.address)
@@ -379,6 +404,12 @@ impl SymbolTable {
                 .iter()
                 .any(|section| section.contains(&record.address) && section.contains(&address))
     }
+}
+
+fn sort(records: &mut Vec<Record>) {
+    // 32-bit record numbers with one value to spare.
+    records.truncate(u32::MAX as usize - 1);
+    records.sort_by_key(|record| record.address);
 }
 
 /// Which binding goes first.
@@ -413,13 +444,21 @@ fn enclosing_records(records: &[Record]) -> Vec<u32> {
 }
 
 /// Reads the symbols that have a name and a place.
-fn read_symbols(file: &ElfFile, table: &Section, bias: u64, source: u8) -> Result<Vec<Record>> {
-    let data = file.data(table)?;
-    Ok(if file.platform().is_64_bit {
-        read_entries::<elf::Sym64<Endianness>>(file, data, bias, source)
+fn read_symbols(unread: &Unread) -> Vec<Record> {
+    let Unread {
+        file,
+        section,
+        bias,
+    } = unread;
+    let section = file.sections().get(*section);
+    let data = section
+        .and_then(|section| file.data(section).ok())
+        .unwrap_or_default();
+    if file.platform().is_64_bit {
+        read_entries::<elf::Sym64<Endianness>>(file, data, *bias, 0)
     } else {
-        read_entries::<elf::Sym32<Endianness>>(file, data, bias, source)
-    })
+        read_entries::<elf::Sym32<Endianness>>(file, data, *bias, 0)
+    }
 }
 
 fn read_entries<S>(file: &ElfFile, data: &[u8], bias: u64, source: u8) -> Vec<Record>

@@ -124,11 +124,10 @@ fn inlined_functions_blocks_and_lines() {
 fn calls_tell_what_they_pass() {
     let directory = tempfile::tempdir().unwrap();
     let program = Program::compile(directory.path(), "gcc", &["-O1"]);
-    let main = program.function("main");
+    let mut main = program.function("main");
     let scopes = program.source.scopes_at(main.start).unwrap();
     let site = main
-        .filter_map(|address| program.source.call_site(scopes[0].entry, address).unwrap())
-        .next()
+        .find_map(|address| program.source.call_site(scopes[0].entry, address).unwrap())
         .unwrap();
     assert!(!site.is_tail_call);
     // DW_OP_reg4 (rsi) is passed DW_OP_lit7.

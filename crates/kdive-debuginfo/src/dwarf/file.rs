@@ -6,10 +6,12 @@ use gimli::{EndianSlice, RunTimeEndian};
 use kdive_target::ByteOrder;
 
 use super::addresses::CodeIndex;
-use super::encoding::{UnitHeader, UnitHeaders};
+use super::encoding::{Encoding, UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
 use super::scan::{Defect, ScanSections};
 use crate::bytes::c_string_at;
+use crate::cache::{CacheOutcome, IndexCache, Saved};
+use crate::column::{Column, Fields, Record};
 use crate::description::Language;
 use crate::elf::ElfFile;
 use crate::{Error, Result};
@@ -33,6 +35,7 @@ pub struct DwarfFile {
     /// The signatures of type units and where their types are; sorted.
     type_signatures: Vec<(u64, u64)>,
     index: Index,
+    cache_outcome: CacheOutcome,
     code: CodeIndex,
 }
 
@@ -50,6 +53,70 @@ struct UnitSlot {
     /// 0, or for units of `.debug_types` the length of `.debug_info`.
     base: u64,
     facts: OnceLock<std::result::Result<UnitFacts, gimli::Error>>,
+}
+
+/// A unit as it is saved.
+#[derive(Clone, Copy)]
+struct SavedUnit {
+    header: UnitHeader,
+    is_types: bool,
+}
+
+impl Record for SavedUnit {
+    const SIZE: usize = 64;
+
+    fn read(bytes: &[u8]) -> SavedUnit {
+        let mut fields = Fields(bytes);
+        let [offset, end, entries, abbreviations] = [(); 4].map(|()| fields.u64());
+        let [signature, type_offset, dwo_id] = [(); 3].map(|()| fields.u64());
+        let (small, flags) = (fields.u32(), fields.u32());
+        SavedUnit {
+            header: UnitHeader {
+                offset,
+                end,
+                entries,
+                abbreviations,
+                encoding: Encoding {
+                    version: small as u16,
+                    address_size: (small >> 16) as u8,
+                    is_dwarf64: flags & 1 != 0,
+                    byte_order: if flags & 2 == 0 {
+                        ByteOrder::Little
+                    } else {
+                        ByteOrder::Big
+                    },
+                },
+                type_signature: (flags & 4 != 0).then_some((signature, type_offset)),
+                dwo_id: (flags & 8 != 0).then_some(dwo_id),
+            },
+            is_types: flags & 16 != 0,
+        }
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        let SavedUnit { header, is_types } = self;
+        let (signature, type_offset) = header.type_signature.unwrap_or_default();
+        for number in [
+            header.offset,
+            header.end,
+            header.entries,
+            header.abbreviations,
+            signature,
+            type_offset,
+            header.dwo_id.unwrap_or_default(),
+        ] {
+            number.write(bytes);
+        }
+        let encoding = header.encoding;
+        let small = u32::from(encoding.version) | (u32::from(encoding.address_size) << 16);
+        let flags = u32::from(encoding.is_dwarf64)
+            | (u32::from(encoding.byte_order == ByteOrder::Big) << 1)
+            | (u32::from(header.type_signature.is_some()) << 2)
+            | (u32::from(header.dwo_id.is_some()) << 3)
+            | (u32::from(is_types) << 4);
+        bytes.extend_from_slice(&small.to_le_bytes());
+        bytes.extend_from_slice(&flags.to_le_bytes());
+    }
 }
 
 /// What [`gimli::Unit`] holds without borrowing from the file.
@@ -75,8 +142,9 @@ pub(super) struct UnitView<'a> {
 }
 
 impl DwarfFile {
-    /// Indexes the debug information of `elf`. `None` if it has none.
-    pub fn open(elf: &Arc<ElfFile>) -> Result<Option<DwarfFile>> {
+    /// Indexes the debug information of `elf`, or takes its index from the cache, if there is one.
+    /// `None` if it has no debug information.
+    pub fn open(elf: &Arc<ElfFile>, cache: Option<&IndexCache>) -> Result<Option<DwarfFile>> {
         let is_dwo = elf.section(".debug_info.dwo").is_some();
         let find = |id: gimli::SectionId| {
             let name = if is_dwo { id.dwo_name()? } else { id.name() };
@@ -94,14 +162,6 @@ impl DwarfFile {
             info: find(gimli::SectionId::DebugInfo),
             types: find(gimli::SectionId::DebugTypes),
         };
-        // Decompress now what is compressed, so that later reads can't fail.
-        for section in elf
-            .sections()
-            .iter()
-            .filter(|section| section.name.starts_with(".debug_"))
-        {
-            elf.data(section)?;
-        }
         let mut file = DwarfFile {
             elf: Arc::clone(elf),
             sections,
@@ -111,24 +171,58 @@ impl DwarfFile {
             units: Vec::new(),
             type_signatures: Vec::new(),
             index: Index::default(),
+            cache_outcome: CacheOutcome::NotUsed,
             code: CodeIndex::default(),
         };
-        let collected = file.scan()?;
-        if file.units.is_empty() {
+        let key = cache.zip(elf.build_id());
+        let loaded = match key {
+            Some((cache, build_id)) => match cache.load(build_id) {
+                Ok(Some(saved)) => match file.load(&saved) {
+                    Some(()) => Ok(true),
+                    None => Err("the file has changed".to_owned()),
+                },
+                Ok(None) => Ok(false),
+                Err(reason) => Err(reason),
+            },
+            None => Ok(false),
+        };
+        if loaded == Ok(true) {
+            file.cache_outcome = CacheOutcome::Found;
+            return Ok(Some(file));
+        }
+        if !file.make_index()? {
             return Ok(None);
         }
-        file.index = Index::build(collected, &file);
-        // What was read for the index alone needn't stay in memory.
-        for name in [".debug_abbrev", ".debug_str", ".debug_line"] {
-            elf.forget(elf.section_data(name)?.unwrap_or_default());
+        if let Some((cache, build_id)) = key {
+            file.cache_outcome = match (cache.save(build_id, &file.save()), loaded) {
+                (Err(error), _) => CacheOutcome::NotSaved(error.to_string()),
+                (Ok(()), Err(reason)) => CacheOutcome::Replaced(reason),
+                (Ok(()), Ok(_)) => CacheOutcome::Saved,
+            };
         }
         Ok(Some(file))
     }
 
+    /// Indexes the file. It is false if there is nothing to be indexed.
+    fn make_index(&mut self) -> Result<bool> {
+        let collected = self.scan()?;
+        if self.units.is_empty() {
+            return Ok(false);
+        }
+        self.index = Index::build(collected, &*self);
+        // What was read for the index alone needn't stay in memory.
+        for name in [".debug_abbrev", ".debug_str", ".debug_line"] {
+            self.elf
+                .forget(self.elf.section_data(name)?.unwrap_or_default());
+        }
+        Ok(true)
+    }
+
     fn scan(&mut self) -> Result<Vec<super::scan::Collected>> {
         let elf = Arc::clone(&self.elf);
+        let is_dwo = self.is_dwo;
         let section = |name: &str| {
-            let suffix = if self.is_dwo { ".dwo" } else { "" };
+            let suffix = if is_dwo { ".dwo" } else { "" };
             Ok::<_, Error>(
                 elf.section_data(&format!("{name}{suffix}"))?
                     .unwrap_or_default(),
@@ -155,24 +249,107 @@ impl DwarfFile {
                 abbrev: section(".debug_abbrev")?,
                 str_offsets: section(".debug_str_offsets")?,
                 line: elf.section_data(".debug_line")?.unwrap_or_default(),
-                is_dwo: self.is_dwo,
+                is_dwo,
             };
             let (headers, found) =
                 scan(sections, headers, |bytes| elf.forget(bytes)).map_err(defect)?;
             collected.extend(found);
             for header in headers {
-                if let Some((signature, offset)) = header.type_signature {
-                    self.type_signatures.push((signature, base + offset));
-                }
-                self.units.push(UnitSlot {
-                    header,
-                    base,
-                    facts: OnceLock::new(),
-                });
+                self.add_unit(header, base);
             }
         }
         self.type_signatures.sort_unstable();
         Ok(collected)
+    }
+
+    fn add_unit(&mut self, header: UnitHeader, base: u64) {
+        if let Some((signature, offset)) = header.type_signature {
+            self.type_signatures.push((signature, base + offset));
+        }
+        self.units.push(UnitSlot {
+            header,
+            base,
+            facts: OnceLock::new(),
+        });
+    }
+
+    /// What identifies the debug information beyond the build ID, which a stripped file and its
+    /// debug file share.
+    fn lengths(&self) -> [u64; 4] {
+        let names = &self.name_sections;
+        [names.info, names.types, names.str, names.line_str]
+            .map(|section| section.and_then(|number| self.elf.sections().get(number)))
+            .map(|section| section.map_or(0, |section| section.size))
+    }
+
+    /// The index as it is saved.
+    fn save(&self) -> Vec<u8> {
+        let mut contents = Vec::new();
+        let counts = [
+            self.units.len(),
+            self.index.groups.len(),
+            self.index.entries.len(),
+            self.index.scopes.len(),
+        ];
+        for number in self
+            .lengths()
+            .into_iter()
+            .chain(counts.map(|count| count as u64))
+        {
+            number.write(&mut contents);
+        }
+        self.info_length.write(&mut contents);
+        let units: Vec<SavedUnit> = self
+            .units
+            .iter()
+            .map(|unit| SavedUnit {
+                header: unit.header,
+                is_types: unit.base != 0,
+            })
+            .collect();
+        Column::from(units).save(&mut contents);
+        self.index.groups.save(&mut contents);
+        self.index.entries.save(&mut contents);
+        self.index.scopes.save(&mut contents);
+        contents
+    }
+
+    /// Takes the index from a saved one. `None` if it is not of this file.
+    fn load(&mut self, saved: &Saved) -> Option<()> {
+        let mut offset = 0;
+        let numbers: Column<u64> = Column::load(saved, &mut offset, 9)?;
+        let numbers: [u64; 9] = numbers.iter().collect::<Vec<u64>>().try_into().ok()?;
+        let [
+            info,
+            types,
+            str,
+            line_str,
+            units,
+            groups,
+            entries,
+            scopes,
+            info_length,
+        ] = numbers;
+        if self.lengths() != [info, types, str, line_str] {
+            return None;
+        }
+        let units: Column<SavedUnit> = Column::load(saved, &mut offset, units)?;
+        self.index = Index {
+            groups: Column::load(saved, &mut offset, groups)?,
+            entries: Column::load(saved, &mut offset, entries)?,
+            scopes: Column::load(saved, &mut offset, scopes)?,
+        };
+        self.info_length = info_length;
+        for unit in units.iter() {
+            self.add_unit(unit.header, if unit.is_types { info_length } else { 0 });
+        }
+        self.type_signatures.sort_unstable();
+        Some(())
+    }
+
+    /// Whether the index came from the cache.
+    pub fn cache_outcome(&self) -> &CacheOutcome {
+        &self.cache_outcome
     }
 
     /// The ELF file.

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::encoding::{UnitHeader, UnitHeaders};
 use super::identity::Fingerprint;
 use super::scan::{Collected, Defect, InlineNames, Named, ScanSections, Scanner};
+use crate::column::{Column, Fields, Record};
 use crate::description::{ObjectKinds, TypeKinds};
 
 /// What an entry is kept as.
@@ -243,7 +244,7 @@ impl Scope {
 
 /// All entries with one name.
 #[derive(Clone, Copy, Debug)]
-struct Group {
+pub(super) struct Group {
     hash: u32,
     /// The number of entries.
     count: u32,
@@ -264,13 +265,72 @@ impl Group {
 }
 
 /// Names of one file and where their entries are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Index {
     /// Sorted by hash.
+    pub(super) groups: Column<Group>,
+    pub(super) entries: Column<Entry>,
+    /// Sorted by start.
+    pub(super) scopes: Column<Scope>,
+}
+
+/// An [`Index`] that is being made.
+#[derive(Default)]
+struct Builder {
     groups: Vec<Group>,
     entries: Vec<Entry>,
-    /// Sorted by start.
-    scopes: Vec<Scope>,
+}
+
+impl Record for Group {
+    const SIZE: usize = 24;
+
+    fn read(bytes: &[u8]) -> Group {
+        let mut fields = Fields(bytes);
+        Group {
+            hash: fields.u32(),
+            count: fields.u32(),
+            first: fields.u64(),
+            name: fields.u64(),
+        }
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.hash.to_le_bytes());
+        bytes.extend_from_slice(&self.count.to_le_bytes());
+        bytes.extend_from_slice(&self.first.to_le_bytes());
+        bytes.extend_from_slice(&self.name.to_le_bytes());
+    }
+}
+
+impl Record for Entry {
+    const SIZE: usize = 8;
+
+    fn read(bytes: &[u8]) -> Entry {
+        Entry(Fields(bytes).u64())
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        self.0.write(bytes);
+    }
+}
+
+impl Record for Scope {
+    const SIZE: usize = 20;
+
+    fn read(bytes: &[u8]) -> Scope {
+        let mut fields = Fields(bytes);
+        Scope {
+            start: fields.u64(),
+            end: fields.u64(),
+            parent: fields.u32(),
+        }
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.start.to_le_bytes());
+        bytes.extend_from_slice(&self.end.to_le_bytes());
+        bytes.extend_from_slice(&self.parent.to_le_bytes());
+    }
 }
 
 /// Resolves names. What is damaged has an empty name, which nothing looks for.
@@ -372,30 +432,103 @@ fn resolve_deferred(
 impl Index {
     /// Sorts what was collected.
     pub(super) fn build(mut collected: Vec<Collected>, strings: &impl Strings) -> Index {
-        let mut index = Index::default();
+        let mut scopes = Vec::new();
         for run in &mut collected {
-            index.scopes.append(&mut run.scopes);
+            scopes.append(&mut run.scopes);
         }
-        link_scopes(&mut index.scopes);
+        link_scopes(&mut scopes);
         let inline_hashes = merge_inline_names(&mut collected);
+        let mut builder = Builder::default();
         for source in NameSource::ALL {
             let runs: Vec<Vec<RawEntry>> = collected
                 .iter_mut()
                 .map(|run| std::mem::take(&mut run.entries[source as usize]))
                 .collect();
-            index.add_source(source, runs, |offset| match source {
+            builder.add_source(source, runs, |offset| match source {
                 // Reading these again would touch all of .debug_info.
                 NameSource::Inline => inline_hashes.get(&offset).copied().unwrap_or_default(),
                 _ => hash_name(strings.string(NameRef { source, offset })),
             });
         }
-        let mut scratch = Vec::new();
-        radix_sort(&mut index.groups, &mut scratch, |group| {
-            u64::from(group.hash)
-        });
-        index
+        let Builder {
+            mut groups,
+            entries,
+        } = builder;
+        radix_sort(&mut groups, &mut Vec::new(), |group| u64::from(group.hash));
+        Index {
+            groups: groups.into(),
+            entries: entries.into(),
+            scopes: scopes.into(),
+        }
     }
 
+    /// The entries of `kinds` called `name`, which has no scopes, in the order of the file.
+    pub(super) fn find<'a>(
+        &'a self,
+        strings: &'a impl Strings,
+        kinds: EntryKinds,
+        name: &'a str,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let hash = hash_name(name.as_bytes());
+        let start = self.groups.partition_point(|group| group.hash < hash);
+        self.groups
+            .range(start..self.groups.len())
+            .take_while(move |group| group.hash == hash)
+            .filter(|group| strings.string(group.name()) == name.as_bytes())
+            .flat_map(|group| self.entries_of(group))
+            .filter(move |entry| entry.is_in(kinds))
+    }
+
+    /// All names of entries of `kinds`, with one of these entries.
+    pub(super) fn names(&self, kinds: EntryKinds) -> impl Iterator<Item = (NameRef, Entry)> + '_ {
+        self.groups.iter().flat_map(move |group| {
+            let mut seen_global = false;
+            self.entries_of(group)
+                .filter(move |entry| entry.is_in(kinds))
+                .filter(move |entry| {
+                    let is_nested = entry
+                        .flags()
+                        .intersects(EntryFlags::NESTED | EntryFlags::NAMED_ELSEWHERE);
+                    is_nested || !std::mem::replace(&mut seen_global, true)
+                })
+                .map(move |entry| (group.name(), entry))
+        })
+    }
+
+    fn entries_of(&self, group: Group) -> impl Iterator<Item = Entry> + '_ {
+        let first = group.first as usize;
+        self.entries
+            .range(first..first.saturating_add(group.count as usize))
+    }
+
+    /// The number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The offsets of the namespaces and types around the entry at `die`, innermost first.
+    pub(super) fn scopes_of(&self, die: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut number = self
+            .scopes
+            .partition_point(|scope| scope.start < die)
+            .checked_sub(1);
+        std::iter::from_fn(move || {
+            // The scopes around the last one that starts before the entry include all that are
+            // around the entry.
+            while let Some(current) = number {
+                let scope = self.scopes.get(current)?;
+                // A parent has a lower number, so this ends even if the index is damaged.
+                number = Some(scope.parent as usize).filter(|&parent| parent < current);
+                if die < scope.end {
+                    return Some(scope.start);
+                }
+            }
+            None
+        })
+    }
+}
+
+impl Builder {
     fn add_source(
         &mut self,
         source: NameSource,
@@ -459,78 +592,6 @@ impl Index {
             first: first as u64,
             name: offset | ((source as u64) << 40),
         });
-    }
-
-    /// The entries of `kinds` called `name`, which has no scopes, in the order of the file.
-    pub(super) fn find<'a>(
-        &'a self,
-        strings: &'a impl Strings,
-        kinds: EntryKinds,
-        name: &'a str,
-    ) -> impl Iterator<Item = Entry> + 'a {
-        let hash = hash_name(name.as_bytes());
-        let start = self.groups.partition_point(|group| group.hash < hash);
-        self.groups
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(move |group| group.hash == hash)
-            .filter(|group| strings.string(group.name()) == name.as_bytes())
-            .flat_map(|group| self.entries_of(group))
-            .copied()
-            .filter(move |entry| entry.is_in(kinds))
-    }
-
-    /// All names of entries of `kinds`, with one of these entries.
-    pub(super) fn names(&self, kinds: EntryKinds) -> impl Iterator<Item = (NameRef, Entry)> + '_ {
-        self.groups.iter().flat_map(move |group| {
-            let name = group.name();
-            let wanted = self
-                .entries_of(group)
-                .iter()
-                .filter(move |entry| entry.is_in(kinds));
-            let mut seen_global = false;
-            wanted
-                .filter(move |entry| {
-                    let is_nested = entry
-                        .flags()
-                        .intersects(EntryFlags::NESTED | EntryFlags::NAMED_ELSEWHERE);
-                    is_nested || !std::mem::replace(&mut seen_global, true)
-                })
-                .map(move |entry| (name, *entry))
-        })
-    }
-
-    fn entries_of(&self, group: &Group) -> &[Entry] {
-        let first = group.first as usize;
-        self.entries
-            .get(first..first.saturating_add(group.count as usize))
-            .unwrap_or_default()
-    }
-
-    /// The number of entries.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// The offsets of the namespaces and types around the entry at `die`, innermost first.
-    pub(super) fn scopes_of(&self, die: u64) -> impl Iterator<Item = u64> + '_ {
-        let last = self
-            .scopes
-            .partition_point(|scope| scope.start < die)
-            .checked_sub(1);
-        let mut next = last.and_then(|number| self.scopes.get(number));
-        std::iter::from_fn(move || {
-            // The scopes around the last one that starts before the entry include all that are
-            // around the entry, and the parent of a scope has a lower number.
-            while let Some(scope) = next {
-                next = self.scopes.get(scope.parent as usize);
-                if die < scope.end {
-                    return Some(scope.start);
-                }
-            }
-            None
-        })
     }
 }
 

@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::file::DwarfFile;
 use super::index::{self, EntryFlags, EntryKinds};
 use super::{objects, scopes, types};
+use crate::cache::{CacheOutcome, IndexCache};
 use crate::description::{
     EnumeratorDescription, MemberDescription, ObjectDescription, ObjectKinds,
     TemplateParameterDescription, TypeDescription, TypeId, TypeKinds,
@@ -40,10 +41,25 @@ impl DwarfSource {
     /// Indexes the debug information of `elf`, which the running program has `bias` bytes behind
     /// where it was linked. `None` if it has none.
     pub fn open(elf: &Arc<ElfFile>, bias: u64) -> Result<Option<DwarfSource>> {
-        Ok(DwarfFile::open(elf)?.map(|file| DwarfSource {
+        DwarfSource::open_with_cache(elf, bias, None)
+    }
+
+    /// The same, with the index taken from the cache or saved there.
+    pub fn open_with_cache(
+        elf: &Arc<ElfFile>,
+        bias: u64,
+        cache: Option<&IndexCache>,
+    ) -> Result<Option<DwarfSource>> {
+        Ok(DwarfFile::open(elf, cache)?.map(|file| DwarfSource {
             files: vec![FileSlot { file, base: 0 }],
             bias,
         }))
+    }
+
+    /// What became of the index in the cache.
+    pub fn cache_outcome(&self) -> CacheOutcome {
+        self.main_file()
+            .map_or(CacheOutcome::NotUsed, |file| file.cache_outcome().clone())
     }
 
     /// The module's own file.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kdive_debuginfo::cache::IndexCache;
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 use kdive_debuginfo::symbols::SymbolTable;
@@ -27,7 +28,8 @@ impl Module {
         };
         let mut is_used = false;
         if self.wants_debug_file()
-            && let Some(dwarf) = DwarfSource::open(file, bias)?
+            && let Some(dwarf) =
+                DwarfSource::open_with_cache(file, bias, IndexCache::of_user().as_ref())?
         {
             program.set_default_platform(file.platform());
             self.change(|state| state.debug_file = taken.clone());
