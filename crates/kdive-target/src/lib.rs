@@ -16,6 +16,7 @@ mod page_tables;
 mod platform;
 pub mod process;
 mod ptrace;
+mod qmp;
 mod range_map;
 pub mod search;
 mod source;
@@ -32,6 +33,6 @@ pub use ptrace::with_stopped_thread;
 pub use source::Access;
 pub use target::{
     ExcludedPages, FoundVmCoreInfo, OpenOptions, Target, TargetKind, find_vmcoreinfo, open,
-    open_file, open_live_kernel, open_process, open_split,
+    open_file, open_live_kernel, open_process, open_qemu, open_qemu_socket, open_split,
 };
 pub use vmcoreinfo::VmCoreInfo;

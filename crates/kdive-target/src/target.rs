@@ -8,6 +8,7 @@ mod kdump;
 mod kernel;
 mod live;
 mod process_dump;
+mod qemu;
 mod snappy_frames;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub(crate) use discovery::leads_to_a_kernel;
 pub use discovery::{FoundVmCoreInfo, find_vmcoreinfo};
 pub use live::{open_live_kernel, open_process};
+pub use qemu::{open_qemu, open_qemu_socket};
 
 use crate::kdump::header::Header;
 use crate::notes::{Notes, ProcessNotes, QemuCpu, ThreadStatus};

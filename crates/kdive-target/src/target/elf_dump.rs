@@ -101,6 +101,7 @@ fn open_kernel(
         notes: core.notes,
         path: Some(source.path().to_owned()),
         remarks,
+        is_searchable: !kind.is_live(),
     }
     .into_target(options);
     let virtual_loads = virtual_loads(&core.loads, &target);

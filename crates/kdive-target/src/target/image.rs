@@ -118,6 +118,7 @@ fn into_target(
         vmcoreinfo: None,
         path: Some(source.path().to_owned()),
         remarks,
+        is_searchable: true,
     }
     .into_target(options)
 }

@@ -65,6 +65,7 @@ pub(super) fn open(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result
         vmcoreinfo,
         path,
         remarks,
+        is_searchable: true,
     }
     .into_target(options))
 }

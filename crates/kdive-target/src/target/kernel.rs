@@ -19,6 +19,8 @@ pub(super) struct KernelParts {
     pub vmcoreinfo: Option<Vec<u8>>,
     pub path: Option<PathBuf>,
     pub remarks: Vec<String>,
+    /// Whether VMCOREINFO may be searched for in memory.
+    pub is_searchable: bool,
 }
 
 impl KernelParts {
@@ -70,7 +72,7 @@ impl KernelParts {
 
     /// VMCOREINFO out of the memory of a dump that doesn't give it.
     fn discover(&mut self) -> Option<VmCoreInfo> {
-        if self.kind.is_live() {
+        if !self.is_searchable {
             return None;
         }
         let found = discovery::find_vmcoreinfo(&self.memory);
