@@ -1,0 +1,216 @@
+//! Damaged files: nothing may panic, hang or use memory out of proportion.
+//!
+//! `KDIVE_DAMAGED_COPIES` sets the number of damaged copies of each sample (100 if it is not set).
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::Compiler;
+use kdive_debuginfo::TypeSource;
+use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
+use kdive_debuginfo::dwarf::DwarfSource;
+use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::symbols::SymbolTable;
+
+const C: &str = r#"
+#include <stddef.h>
+enum color { RED, GREEN = 5, BLUE = -3 };
+struct list { struct list *next; unsigned low : 3, high : 9; enum color color; };
+typedef int (*callback)(struct list *, ...);
+struct list head = { &head, 1, 2, GREEN };
+callback handlers[3][4];
+static __thread int local_counter;
+static inline __attribute__((always_inline)) int inner(int x) { local_counter += x; return x * 3; }
+__attribute__((noinline)) int outer(int a, const char *text) { int b = inner(a); return b + *text; }
+int main(int argc, char **argv) { return outer(argc, argv[0]); }
+"#;
+
+const CPP: &str = r#"
+namespace space {
+template <typename T, int N> struct array { T items[N]; typedef T item; static const int size = N; };
+class base { public: virtual int get() { return 1; } int member; };
+class derived : public base { public: int get() override; enum class kind { one, two } kind_; };
+int derived::get() { return 2; }
+array<long, 3> numbers;
+}
+using space::derived;
+derived object;
+int main() { return object.get() + static_cast<int>(space::numbers.items[0]); }
+"#;
+
+/// Asks for everything. Errors are expected, panics are not.
+fn exercise(path: &Path, bytes: Vec<u8>) -> bool {
+    let Ok(elf) = ElfFile::from_bytes(path, bytes) else {
+        return false;
+    };
+    let elf = Arc::new(elf);
+    let _ = (elf.build_id(), elf.debug_link(), elf.supplementary_link());
+    if let Ok(symbols) = SymbolTable::from_elf(&elf, 0x1000) {
+        for symbol in symbols.iter().take(100) {
+            symbols.by_name(&symbol.name);
+            symbols.all_by_address(symbol.address.wrapping_add(1));
+        }
+    }
+    let Ok(Some(source)) = DwarfSource::open(&elf, 0x1000) else {
+        return false;
+    };
+    let mut ids = Vec::new();
+    for name in source
+        .type_names(TypeKinds::all())
+        .unwrap_or_default()
+        .iter()
+        .take(200)
+    {
+        ids.extend(
+            source
+                .find_types(TypeKinds::all(), name, Some("sample.c"))
+                .unwrap_or_default(),
+        );
+        ids.extend(
+            source
+                .find_types(TypeKinds::all(), name, None)
+                .unwrap_or_default(),
+        );
+    }
+    let objects = [
+        "main",
+        "outer",
+        "head",
+        "handlers",
+        "object",
+        "space::numbers",
+        "BLUE",
+        "space::derived::kind::two",
+        "local_counter",
+        "space::derived::get",
+    ];
+    for name in objects {
+        for object in source
+            .find_objects(ObjectKinds::all(), name, None)
+            .unwrap_or_default()
+        {
+            ids.extend(object.type_id);
+        }
+    }
+    for id in ids.into_iter().take(1000) {
+        let _ = source.describe(id);
+        let _ = source.enumerators(id);
+        let _ = source.template_parameters(id);
+        for member in source.members(id).unwrap_or_default() {
+            let _ = member.type_id.map(|id| source.describe(id));
+        }
+    }
+    let Some(code) = source.code() else {
+        return true;
+    };
+    let text = elf
+        .section(".text")
+        .map_or(0..0, kdive_debuginfo::elf::Section::addresses);
+    for address in text.step_by(16).take(64) {
+        let address = address.wrapping_add(0x1000);
+        let _ = code.source_line(address);
+        for scope in code.scopes_at(address).unwrap_or_default().iter() {
+            let _ = code.frame_base(scope.entry, address);
+            let _ = code.call_site(scope.entry, address);
+            for block in &scope.blocks {
+                let _ = code.variables(*block, address);
+            }
+        }
+    }
+    true
+}
+
+/// A small generator of numbers that are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+fn samples(compiler: &Compiler) -> Vec<(String, Vec<u8>)> {
+    let mut samples = Vec::new();
+    for (name, source, file, options) in [
+        ("gcc", C, "sample.c", &["-gdwarf-5", "-O2", "-g3"][..]),
+        ("gcc", C, "old.c", &["-gdwarf-2", "-O1", "-gz=none"]),
+        ("clang", C, "clang.c", &["-gdwarf-5", "-O2"]),
+        ("gcc", C, "object.c", &["-gdwarf-4", "-O1", "-c"]),
+        ("gcc", C, "zlib.c", &["-gdwarf-5", "-gz=zlib"]),
+        ("g++", CPP, "sample.cc", &["-gdwarf-5", "-O1"]),
+        (
+            "g++",
+            CPP,
+            "types.cc",
+            &["-gdwarf-4", "-fdebug-types-section"],
+        ),
+    ] {
+        let path = compiler.compile(name, source, file, options);
+        let bytes = std::fs::read(path).unwrap();
+        assert!(
+            exercise(Path::new(file), bytes.clone()),
+            "{file} can't even be read undamaged"
+        );
+        samples.push((file.to_owned(), bytes));
+    }
+    samples
+}
+
+#[test]
+fn truncated_files_are_survived() {
+    let compiler = Compiler::new();
+    for (name, bytes) in samples(&compiler) {
+        for part in 0..200 {
+            let length = bytes.len() * part / 200;
+            exercise(Path::new(&name), bytes[..length].to_vec());
+        }
+    }
+}
+
+#[test]
+fn corrupted_files_are_survived() {
+    let copies = std::env::var("KDIVE_DAMAGED_COPIES")
+        .map_or(100, |copies| copies.parse().expect("a number of copies"));
+    let compiler = Compiler::new();
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    for (name, bytes) in samples(&compiler) {
+        let elf = ElfFile::from_bytes(Path::new(&name), bytes.clone()).unwrap();
+        // Mostly where it matters: within the sections of debug information.
+        let sections: Vec<(usize, usize)> = elf
+            .sections()
+            .iter()
+            .filter(|section| section.name.starts_with(".debug_") || section.name == ".symtab")
+            .filter_map(|section| {
+                let data = elf.bytes().as_ptr_range();
+                let own = elf.data(section).ok()?.as_ptr_range();
+                let is_in_file = data.contains(&own.start);
+                let start = own.start.addr().wrapping_sub(data.start.addr());
+                is_in_file.then(|| (start, own.end.addr() - own.start.addr()))
+            })
+            .filter(|(_, length)| *length != 0)
+            .collect();
+        for copy in 0..copies {
+            let mut damaged = bytes.clone();
+            for _ in 0..=numbers.below(8) {
+                let at = if copy % 4 == 0 || sections.is_empty() {
+                    numbers.below(damaged.len())
+                } else {
+                    let (start, length) = sections[numbers.below(sections.len())];
+                    start + numbers.below(length)
+                };
+                damaged[at] = match numbers.below(4) {
+                    0 => 0,
+                    1 => 0xff,
+                    2 => damaged[at].wrapping_add(1),
+                    _ => numbers.below(256) as u8,
+                };
+            }
+            exercise(Path::new(&name), damaged);
+        }
+    }
+}
