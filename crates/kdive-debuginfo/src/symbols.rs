@@ -113,7 +113,7 @@ impl Names {
 #[derive(Default)]
 pub struct SymbolTable {
     /// Where the records are from, if they are read when first needed.
-    unread: Option<Unread>,
+    unread: Vec<Unread>,
     /// Sorted by address.
     records: OnceLock<Vec<Record>>,
     names: Vec<Names>,
@@ -171,40 +171,56 @@ impl SymbolTable {
         SymbolTable::from_records(records, vec![Names::Owned(names)])
     }
 
-    /// Reads the symbols of `file`, from `.symtab` or, where it was stripped, from `.dynsym`.
-    /// `bias` is added to the addresses.
+    /// Reads the symbols of `file`: those of `.symtab` or, where it was stripped, of `.dynsym` and
+    /// `.gnu_debugdata`. `bias` is added to the addresses.
     pub fn from_elf(file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
-        let with_kind = |kind: elf::SectionType| {
-            file.sections()
+        let mut table = SymbolTable {
+            sections: file
+                .sections()
                 .iter()
-                .find(|section| section.kind == kind.0 && section.has_data() && section.size != 0)
+                .filter(|section| section.is_loaded())
+                .map(|section| {
+                    let start = file.loaded_address(section.address, bias);
+                    start..start.saturating_add(section.size)
+                })
+                .collect(),
+            ..SymbolTable::default()
         };
-        let Some(section) = with_kind(elf::SHT_SYMTAB).or_else(|| with_kind(elf::SHT_DYNSYM))
-        else {
-            return Ok(SymbolTable::default());
+        if table.add_section(file, elf::SHT_SYMTAB, bias)? {
+            return Ok(table);
+        }
+        table.add_section(file, elf::SHT_DYNSYM, bias)?;
+        // If these are damaged, the others are still good.
+        if let Ok(Some(stripped)) = file.mini_debug_info() {
+            table.add_section(&Arc::new(stripped), elf::SHT_SYMTAB, bias)?;
+        }
+        Ok(table)
+    }
+
+    /// Adds the symbols of the first section of a kind, to be read later; whether there is one.
+    fn add_section(
+        &mut self,
+        file: &Arc<ElfFile>,
+        kind: elf::SectionType,
+        bias: u64,
+    ) -> Result<bool> {
+        let section = file
+            .sections()
+            .iter()
+            .find(|section| section.kind == kind.0 && section.has_data() && section.size != 0);
+        let Some(section) = section else {
+            return Ok(false);
         };
         // Later, nobody could be told that it is damaged.
         file.data(section)?;
-        let names = vec![Names::Section(Arc::clone(file), section.link as usize)];
-        let mut table = SymbolTable {
-            names,
-            ..SymbolTable::default()
-        };
-        table.unread = Some(Unread {
+        self.names
+            .push(Names::Section(Arc::clone(file), section.link as usize));
+        self.unread.push(Unread {
             file: Arc::clone(file),
             section: section.index,
             bias,
         });
-        table.sections = file
-            .sections()
-            .iter()
-            .filter(|section| section.is_loaded())
-            .map(|section| {
-                let start = file.loaded_address(section.address, bias);
-                start..start.saturating_add(section.size)
-            })
-            .collect();
-        Ok(table)
+        Ok(true)
     }
 
     fn from_records(mut records: Vec<Record>, names: Vec<Names>) -> SymbolTable {
@@ -218,7 +234,10 @@ impl SymbolTable {
 
     fn records(&self) -> &[Record] {
         self.records.get_or_init(|| {
-            let mut records = self.unread.as_ref().map(read_symbols).unwrap_or_default();
+            let mut records: Vec<Record> = (0..)
+                .zip(&self.unread)
+                .flat_map(|(source, unread)| read_symbols(unread, source))
+                .collect();
             sort(&mut records);
             records
         })
@@ -444,7 +463,7 @@ fn enclosing_records(records: &[Record]) -> Vec<u32> {
 }
 
 /// Reads the symbols that have a name and a place.
-fn read_symbols(unread: &Unread) -> Vec<Record> {
+fn read_symbols(unread: &Unread, source: u8) -> Vec<Record> {
     let Unread {
         file,
         section,
@@ -455,9 +474,9 @@ fn read_symbols(unread: &Unread) -> Vec<Record> {
         .and_then(|section| file.data(section).ok())
         .unwrap_or_default();
     if file.platform().is_64_bit {
-        read_entries::<elf::Sym64<Endianness>>(file, data, *bias, 0)
+        read_entries::<elf::Sym64<Endianness>>(file, data, *bias, source)
     } else {
-        read_entries::<elf::Sym32<Endianness>>(file, data, *bias, 0)
+        read_entries::<elf::Sym32<Endianness>>(file, data, *bias, source)
     }
 }
 

@@ -152,3 +152,54 @@ fn foreign_empty_and_truncated_files_are_refused() {
         assert!(message.starts_with(path.to_str().unwrap()), "{message}");
     }
 }
+
+/// What distributions do to programs (`.gnu_debugdata`) and to kernel modules (`.ko.xz`).
+#[test]
+fn compressed_files_and_mini_debug_info_are_read() {
+    let compiler = Compiler::new();
+    let program = compiler.compile("gcc", PROGRAM, "mini.c", &["-g", "-rdynamic"]);
+    let full = Arc::new(ElfFile::open(&program).unwrap());
+    let expected = SymbolTable::from_elf(&full, 0)
+        .unwrap()
+        .by_name("hidden")
+        .unwrap();
+
+    for (command, suffix) in [("xz", "xz"), ("gzip", "gz"), ("zstd", "zst")] {
+        common::run(Command::new(command).args(["-k", "-f", "-q"]).arg(&program));
+        let compressed = compiler.path(&format!("mini.out.{suffix}"));
+        let file = ElfFile::open(&compressed).unwrap();
+        assert_eq!(file.bytes(), full.bytes(), "{command}");
+        let mut bytes = std::fs::read(&compressed).unwrap();
+        bytes.truncate(bytes.len() / 2);
+        std::fs::write(&compressed, bytes).unwrap();
+        let message = ElfFile::open(&compressed).unwrap_err().to_string();
+        assert!(message.contains(compressed.to_str().unwrap()), "{message}");
+    }
+
+    let symbols_only = compiler.path("symbols");
+    let stripped = compiler.path("stripped");
+    common::run(
+        Command::new("objcopy")
+            .args(["-S", "--only-keep-debug", "-K", "hidden"])
+            .args([&program, &symbols_only]),
+    );
+    common::run(Command::new("xz").args(["-k", "-f"]).arg(&symbols_only));
+    common::run(
+        Command::new("objcopy")
+            .arg("-S")
+            .arg(format!(
+                "--add-section=.gnu_debugdata={}.xz",
+                symbols_only.display()
+            ))
+            .args([&program, &stripped]),
+    );
+    let file = Arc::new(ElfFile::open(&stripped).unwrap());
+    assert!(file.section(".symtab").is_none());
+    let table = SymbolTable::from_elf(&file, 0).unwrap();
+    assert_eq!(table.by_name("hidden"), Some(expected.clone()));
+    assert_eq!(table.by_address(expected.address), Some(expected));
+    assert!(
+        table.by_name("counter").is_some(),
+        "exported symbols are in .dynsym"
+    );
+}

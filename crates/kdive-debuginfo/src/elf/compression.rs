@@ -81,6 +81,55 @@ impl Compression {
     }
 }
 
+/// Decompresses a whole file that is compressed with gzip, xz or zstd, as kernel modules are.
+/// `None` if it isn't.
+pub(super) fn decompress_file(raw: &[u8]) -> Option<Result<Vec<u8>, String>> {
+    let limit = (raw.len() as u64).saturating_mul(GREATEST_RATIO);
+    let mut bytes = Limited {
+        bytes: Vec::new(),
+        limit,
+    };
+    let result = if raw.starts_with(&[0x1f, 0x8b]) {
+        std::io::copy(&mut flate2::read::MultiGzDecoder::new(raw), &mut bytes)
+            .map(drop)
+            .map_err(|error| format!("gzip: {error}"))
+    } else if raw.starts_with(b"\xfd7zXZ\0") {
+        let mut stream = raw;
+        lzma_rs::xz_decompress(&mut stream, &mut bytes).map_err(|error| format!("xz: {error:?}"))
+    } else if raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        ruzstd::decoding::StreamingDecoder::new(raw)
+            .map_err(|error| format!("zstd: {error}"))
+            .and_then(|mut decoder| {
+                std::io::copy(&mut decoder, &mut bytes)
+                    .map(drop)
+                    .map_err(|error| format!("zstd: {error}"))
+            })
+    } else {
+        return None;
+    };
+    Some(result.map(|()| bytes.bytes))
+}
+
+/// Bytes that are refused beyond a limit.
+struct Limited {
+    bytes: Vec<u8>,
+    limit: u64,
+}
+
+impl std::io::Write for Limited {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        if (self.bytes.len() as u64).saturating_add(more.len() as u64) > self.limit {
+            return Err(std::io::Error::other("decompresses to more than can be"));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn read_exactly(reader: impl Read, size: u64, compressed: usize) -> Result<Vec<u8>, String> {
     let expected = usize::try_from(size).map_err(|_| format!("too large: {size} bytes"))?;
     // A header that lies costs no more memory than the stream really holds.

@@ -170,7 +170,8 @@ impl std::fmt::Debug for ElfFile {
 }
 
 impl ElfFile {
-    /// Maps the file at `path` and reads its headers.
+    /// Maps the file at `path` and reads its headers. One that is compressed as a whole (`.ko.xz`,
+    /// `.ko.gz`, `.ko.zst`) is decompressed into memory.
     pub fn open(path: &Path) -> Result<ElfFile> {
         let io_error = |source| Error::Io {
             path: path.to_owned(),
@@ -185,7 +186,13 @@ impl ElfFile {
         // mapped makes accesses fault, which ends the process but breaks no memory; debug files
         // are installed under new names, not rewritten.
         let map = unsafe { Mmap::map(&file) }.map_err(io_error)?;
-        ElfFile::parse(path.to_owned(), Content::Mapped(map))
+        match compression::decompress_file(&map) {
+            Some(bytes) => {
+                let bytes = bytes.map_err(|message| bad(path, &message))?;
+                ElfFile::parse(path.to_owned(), Content::Owned(bytes))
+            }
+            None => ElfFile::parse(path.to_owned(), Content::Mapped(map)),
+        }
     }
 
     /// Reads an ELF file that is in memory; `path` says where it is from, for messages.
@@ -375,6 +382,18 @@ impl ElfFile {
         };
         // Nothing depends on it: a kernel that refuses keeps the pages.
         drop(dropped);
+    }
+
+    /// The file within this one that has the symbols which were stripped from it
+    /// (`.gnu_debugdata`, also called `MiniDebugInfo`).
+    pub fn mini_debug_info(&self) -> Result<Option<ElfFile>> {
+        let Some(data) = self.section_data(".gnu_debugdata")? else {
+            return Ok(None);
+        };
+        let failed = |message: &str| self.bad(&format!(".gnu_debugdata: {message}"));
+        let bytes = compression::decompress_file(data).ok_or_else(|| failed("not compressed"))?;
+        let bytes = bytes.map_err(|message| failed(&message))?;
+        ElfFile::from_bytes(&self.path, bytes).map(Some)
     }
 
     /// The GNU build ID.
