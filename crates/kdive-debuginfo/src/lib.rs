@@ -12,6 +12,7 @@ pub mod description;
 pub mod dwarf;
 pub mod elf;
 mod error;
+pub mod search;
 mod source;
 mod source_path;
 pub mod symbols;

@@ -14,7 +14,7 @@ use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::ElfFile;
 use kdive_debuginfo::symbols::SymbolTable;
 
-const C: &str = r#"
+const C: &str = r"
 #include <stddef.h>
 enum color { RED, GREEN = 5, BLUE = -3 };
 struct list { struct list *next; unsigned low : 3, high : 9; enum color color; };
@@ -25,9 +25,9 @@ static __thread int local_counter;
 static inline __attribute__((always_inline)) int inner(int x) { local_counter += x; return x * 3; }
 __attribute__((noinline)) int outer(int a, const char *text) { int b = inner(a); return b + *text; }
 int main(int argc, char **argv) { return outer(argc, argv[0]); }
-"#;
+";
 
-const CPP: &str = r#"
+const CPP: &str = r"
 namespace space {
 template <typename T, int N> struct array { T items[N]; typedef T item; static const int size = N; };
 class base { public: virtual int get() { return 1; } int member; };
@@ -38,7 +38,7 @@ array<long, 3> numbers;
 using space::derived;
 derived object;
 int main() { return object.get() + static_cast<int>(space::numbers.items[0]); }
-"#;
+";
 
 /// Asks for everything. Errors are expected, panics are not.
 fn exercise(path: &Path, bytes: Vec<u8>) -> bool {

@@ -1,0 +1,310 @@
+//! Where files of modules are looked for.
+//!
+//! This only decides: it gives the paths to try, best first, and touches no file. Whether a file
+//! is the right one, its build ID tells.
+
+use std::path::{Path, PathBuf};
+
+use crate::elf::DebugLink;
+
+/// A module whose files are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedModule<'a> {
+    /// What kind of module it is.
+    pub kind: WantedKind<'a>,
+    /// Its build ID.
+    pub build_id: Option<&'a [u8]>,
+    /// The file that was loaded, as far as it is known, and the debug link that it has.
+    pub debug_link: Option<(&'a Path, &'a DebugLink)>,
+}
+
+/// A kind of module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedKind<'a> {
+    /// The kernel of a release, such as `6.1.0-56-amd64`.
+    Kernel {
+        /// `uname -r`.
+        release: &'a str,
+    },
+    /// A module of the kernel.
+    KernelModule {
+        /// `uname -r`.
+        release: &'a str,
+        /// The path of the module below `/lib/modules/RELEASE`; see [`module_path`].
+        path: &'a Path,
+    },
+    /// A program or a shared library.
+    Program {
+        /// The path of the file that was loaded.
+        path: &'a Path,
+    },
+}
+
+/// The directories where files are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchDirectories {
+    /// Directories of debug information that mirror the root directory, and have a `.build-id`.
+    pub debug: Vec<PathBuf>,
+    /// The root directory, `/` but for tests and containers.
+    pub root: PathBuf,
+}
+
+impl Default for SearchDirectories {
+    fn default() -> SearchDirectories {
+        SearchDirectories {
+            debug: vec![PathBuf::from("/usr/lib/debug")],
+            root: PathBuf::from("/"),
+        }
+    }
+}
+
+/// The paths where the debug information of a module may be, best first.
+pub fn debug_file_paths(
+    wanted: &WantedModule<'_>,
+    directories: &SearchDirectories,
+) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    if let Some(name) = wanted.build_id.and_then(build_id_path) {
+        paths.extend(directories.debug.iter().map(|directory| {
+            directory
+                .join(".build-id")
+                .join(name.with_extension("debug"))
+        }));
+    }
+    if let Some((file, link)) = wanted.debug_link {
+        paths.extend(debug_link_paths(file, link, directories));
+    }
+    match wanted.kind {
+        WantedKind::Kernel { release } => paths.extend(kernel_paths(release, directories)),
+        WantedKind::KernelModule { release, path } => {
+            paths.extend(kernel_module_paths(release, path, directories));
+        }
+        WantedKind::Program { path } => {
+            paths.extend(
+                directories
+                    .debug
+                    .iter()
+                    .map(|directory| below(directory, path, ".debug")),
+            );
+            paths.push(path.to_owned());
+        }
+    }
+    let mut unique = Vec::with_capacity(paths.len());
+    for path in paths {
+        if !unique.contains(&path) {
+            unique.push(path);
+        }
+    }
+    unique
+}
+
+/// `ab/cdef…` for the build ID `abcdef…`.
+fn build_id_path(build_id: &[u8]) -> Option<PathBuf> {
+    let (first, rest) = build_id.split_first()?;
+    let rest = rest
+        .iter()
+        .fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+    // The name gets an extension, which must not replace a part of it: it has no dot.
+    (!rest.is_empty()).then(|| PathBuf::from(format!("{first:02x}")).join(rest))
+}
+
+/// As gdb documents it: beside the file, in `.debug` beside it, and below the debug directories.
+fn debug_link_paths(
+    file: &Path,
+    link: &DebugLink,
+    directories: &SearchDirectories,
+) -> Vec<PathBuf> {
+    let Some(directory) = file.parent() else {
+        return Vec::new();
+    };
+    let mut paths = vec![
+        directory.join(&link.file_name),
+        directory.join(".debug").join(&link.file_name),
+    ];
+    for debug in &directories.debug {
+        paths.push(below(debug, &directory.join(&link.file_name), ""));
+    }
+    // A file may be linked to itself; it is not its own debug file.
+    paths.retain(|path| path != file);
+    paths
+}
+
+/// Debian and Ubuntu (`boot/vmlinux-RELEASE`), Fedora, RHEL and SUSE (`lib/modules/…`), and what
+/// installing a kernel by hand leaves.
+fn kernel_paths(release: &str, directories: &SearchDirectories) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for debug in &directories.debug {
+        paths.push(debug.join(format!("boot/vmlinux-{release}")));
+        paths.push(debug.join(format!("boot/vmlinux-{release}.debug")));
+        for prefix in ["lib/modules", "usr/lib/modules"] {
+            let modules = debug.join(prefix).join(release);
+            paths.push(modules.join("vmlinux"));
+            paths.push(modules.join("vmlinux.debug"));
+        }
+    }
+    let root = &directories.root;
+    paths.push(root.join(format!("boot/vmlinux-{release}")));
+    let modules = root.join("lib/modules").join(release);
+    paths.push(modules.join("build/vmlinux"));
+    paths.push(modules.join("vmlinux"));
+    paths
+}
+
+fn kernel_module_paths(
+    release: &str,
+    path: &Path,
+    directories: &SearchDirectories,
+) -> Vec<PathBuf> {
+    let uncompressed = without_compression(path);
+    let mut paths = Vec::new();
+    for debug in &directories.debug {
+        for prefix in ["lib/modules", "usr/lib/modules"] {
+            let modules = debug.join(prefix).join(release);
+            // Fedora, RHEL, SUSE; then Debian and Ubuntu.
+            paths.push(with_suffix(&modules.join(&uncompressed), ".debug"));
+            paths.push(modules.join(&uncompressed));
+        }
+    }
+    let modules = directories.root.join("lib/modules").join(release);
+    paths.push(modules.join(path));
+    paths.extend([
+        modules.join(&uncompressed),
+        with_suffix(&modules.join(&uncompressed), ".xz"),
+        with_suffix(&modules.join(&uncompressed), ".zst"),
+        with_suffix(&modules.join(&uncompressed), ".gz"),
+    ]);
+    paths
+}
+
+/// `kernel/fs/btrfs/btrfs.ko` for `kernel/fs/btrfs/btrfs.ko.xz`.
+fn without_compression(path: &Path) -> PathBuf {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("xz" | "gz" | "zst") => path.with_extension(""),
+        _ => path.to_owned(),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// An absolute path moved below a directory.
+fn below(directory: &Path, path: &Path, suffix: &str) -> PathBuf {
+    with_suffix(
+        &directory.join(path.strip_prefix("/").unwrap_or(path)),
+        suffix,
+    )
+}
+
+/// The path of the module `name` below `/lib/modules/RELEASE`, from the text of `modules.dep`
+/// there. The kernel calls `nf-tables.ko` `nf_tables`.
+pub fn module_path<'a>(modules_dep: &'a str, name: &str) -> Option<&'a Path> {
+    let normalize = |name: &str| name.replace('-', "_");
+    let wanted = normalize(name);
+    modules_dep.lines().find_map(|line| {
+        let (path, _) = line.split_once(':')?;
+        let file = path.rsplit('/').next()?;
+        let (stem, _) = file.split_once(".ko")?;
+        (normalize(stem) == wanted).then(|| Path::new(path))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(kind: WantedKind<'_>) -> Vec<String> {
+        let wanted = WantedModule {
+            kind,
+            build_id: Some(&[0xab, 0xcd, 0x01]),
+            debug_link: None,
+        };
+        debug_file_paths(&wanted, &SearchDirectories::default())
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_kernel_is_looked_for_where_distributions_install_it() {
+        assert_eq!(
+            paths(WantedKind::Kernel { release: "6.1" }),
+            [
+                "/usr/lib/debug/.build-id/ab/cd01.debug",
+                "/usr/lib/debug/boot/vmlinux-6.1",
+                "/usr/lib/debug/boot/vmlinux-6.1.debug",
+                "/usr/lib/debug/lib/modules/6.1/vmlinux",
+                "/usr/lib/debug/lib/modules/6.1/vmlinux.debug",
+                "/usr/lib/debug/usr/lib/modules/6.1/vmlinux",
+                "/usr/lib/debug/usr/lib/modules/6.1/vmlinux.debug",
+                "/boot/vmlinux-6.1",
+                "/lib/modules/6.1/build/vmlinux",
+                "/lib/modules/6.1/vmlinux",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_compressed_module_has_uncompressed_debug_information() {
+        let path = Path::new("kernel/fs/btrfs/btrfs.ko.xz");
+        let paths = paths(WantedKind::KernelModule {
+            release: "6.1",
+            path,
+        });
+        assert_eq!(
+            paths,
+            [
+                "/usr/lib/debug/.build-id/ab/cd01.debug",
+                "/usr/lib/debug/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.debug",
+                "/usr/lib/debug/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
+                "/usr/lib/debug/usr/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.debug",
+                "/usr/lib/debug/usr/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
+                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.xz",
+                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
+                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.zst",
+                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.gz",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_debug_link_is_followed_from_where_the_file_is() {
+        let link = DebugLink {
+            file_name: "ls.debug".into(),
+            checksum: 0,
+        };
+        let file = Path::new("/usr/bin/ls");
+        let wanted = WantedModule {
+            kind: WantedKind::Program { path: file },
+            build_id: None,
+            debug_link: Some((file, &link)),
+        };
+        assert_eq!(
+            debug_file_paths(&wanted, &SearchDirectories::default()),
+            [
+                "/usr/bin/ls.debug",
+                "/usr/bin/.debug/ls.debug",
+                "/usr/lib/debug/usr/bin/ls.debug",
+                "/usr/bin/ls",
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn modules_are_found_by_the_name_that_the_kernel_gives_them() {
+        let text = "kernel/net/a/af_key.ko: kernel/b.ko\nkernel/c/nf-tables.ko.zst:\nx.ko:\n";
+        assert_eq!(
+            module_path(text, "af_key"),
+            Some(Path::new("kernel/net/a/af_key.ko"))
+        );
+        assert_eq!(
+            module_path(text, "nf_tables"),
+            Some(Path::new("kernel/c/nf-tables.ko.zst"))
+        );
+        assert_eq!(module_path(text, "b"), None);
+        assert_eq!(module_path("no colon\n\n:\n", ""), None);
+    }
+}
