@@ -20,20 +20,20 @@ def display_str(cls: type) -> type:
     return cls
 
 
-def terminal_columns() -> int:
-    """Return the width of the terminal that standard output is, or 0 (no limit) when it is none."""
+def terminal_columns() -> int | None:
+    """Return the width of the terminal that standard output is, or None when it is none."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (OSError, ValueError):
-        return 0
+        return None
 
 
-def text_of(value: object, columns: int = 0) -> str:
+def text_of(value: object, columns: int | None = None) -> str:
     """Return a value as the prompt shows it.
 
     Args:
         value: Any value.
-        columns: The width that an `Object` may be laid out in; 0 means without limit.
+        columns: The width that an `Object` may be laid out in; None means without limit.
 
     Raises:
         FaultError: The value is an object whose memory can't be read.
