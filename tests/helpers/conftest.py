@@ -79,13 +79,13 @@ def memory() -> MadeUpMemory:
 _programs: dict[str, tuple[Program, dict[str, Any]]] = {}
 
 
-def open_target(name: str, form: str) -> tuple[Program, dict[str, Any]]:
+def open_target(name: str, form: str, kernel: str | None = None) -> tuple[Program, dict[str, Any]]:
     """Open a dump of a lab target, once in a session; and get its truth."""
     import lab
 
-    key = f"{name}/{form}"
+    key = f"{name}/{form}/{kernel}"
     if key not in _programs:
-        target = lab.target(name)
+        target = lab.target(name) if kernel is None else lab.target(name, kernel)
         prog = kdive.program_from_core_dump(target.dumps[form])
         # The modules that a scenario does not name have no debug files here.
         with contextlib.suppress(kdive.MissingDebugInfoError):
@@ -121,6 +121,6 @@ def before() -> dict[str, Any]:
 
 
 @pytest.fixture
-def scenario() -> Callable[[str, str], tuple[Program, dict[str, Any]]]:
-    """Open any scenario of the lab by name and dump format."""
+def scenario() -> Callable[..., tuple[Program, dict[str, Any]]]:
+    """Open any scenario of the lab by name, dump format and, unless it is the default one, kernel."""
     return open_target

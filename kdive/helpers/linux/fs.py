@@ -194,7 +194,9 @@ def inode_paths(inode: Object) -> Iterator[bytes]:
 
 
 def mount_src(mnt: Object) -> bytes:
-    """Get the source of a mount, usually the name of a device.
+    """Get the source of a mount, usually the name of a device: ``mnt_devname``.
+
+    File systems may show another one in ``/proc/PID/mounts``: for btrfs this is ``b"none"`` since Linux 6.8.
 
     :param mnt: ``struct mount *``
     """
