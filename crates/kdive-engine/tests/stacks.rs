@@ -233,6 +233,33 @@ fn program_counters_alone() {
     assert!(frame.object("local").unwrap().absence_reason().is_some());
 }
 
+#[test]
+fn stacks_in_a_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = dumped(directory.path(), NESTED, &["-O0"]);
+    let trace = program.crashed_thread().unwrap().stack_trace().unwrap();
+    let line = |name| {
+        let frame = named(&trace, name);
+        let symbol = frame.symbol().unwrap().unwrap();
+        let offset = frame.pc() - symbol.address;
+        format!("{}+{offset:#x}/{:#x}", symbol.name, symbol.size)
+    };
+    let log = format!(
+        "[1.0] RIP: 0010:{}\n[1.0] Call Trace:\n[1.0]  ? {}\n[1.0]  {}\n[1.0]  gone+0x1/0x2 [m]\n",
+        line("inner"),
+        line("inner"),
+        line("main")
+    );
+    let stacks = program.stack_traces_in_log(&log).unwrap();
+    assert_eq!(stacks.len(), 1);
+    assert_eq!(stacks[0].line, 0);
+    assert_eq!(functions(&stacks[0].trace), ["fail", "inner", "main"]);
+    assert_eq!(stacks[0].unresolved, ["gone+0x1"]);
+    let frame = stacks[0].trace.frame(0).unwrap();
+    assert!(frame.is_interrupted());
+    assert_eq!(frame.source().unwrap().unwrap().line, 5);
+}
+
 struct Running(Child);
 
 impl Drop for Running {

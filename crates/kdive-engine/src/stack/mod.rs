@@ -5,6 +5,7 @@
 //! ([`start`]), tables ([`tables`]), inlined functions ([`scopes`]) and variables
 //! ([`variables`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
 
+mod log;
 mod scopes;
 mod start;
 mod tables;
@@ -22,6 +23,7 @@ pub use kdive_unwind::{End, How};
 use crate::object::Object;
 use crate::program::{Program, Symbol};
 use crate::{Error, Result};
+pub use log::LoggedStack;
 use scopes::{Located, ScopeCache};
 pub use tables::UnwindSource;
 pub(crate) use tables::UnwindTables;

@@ -1,5 +1,9 @@
 //! Compiles ORC, the unwind format of x86-64 kernels (`arch/x86/include/asm/orc_types.h`).
 
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
 use super::NO_RULES;
 use super::builder::{NewRules, Row, TableBuilder};
 use super::rules::{CfaRule, END_OF_STACK, FROM_ORC, RegisterRule, SIGNAL};
@@ -91,7 +95,8 @@ impl TableBuilder {
                 ),
             );
         }
-        let mut last = ([0; ENTRY_SIZE], NO_RULES);
+        // Few of the entries differ.
+        let mut known: HashMap<[u8; ENTRY_SIZE], u32, FixedState> = HashMap::default();
         let mut rows = Vec::with_capacity(ips.len());
         let mut place = sections.ips_address;
         for (ip, raw) in ips.iter().zip(entries) {
@@ -100,14 +105,11 @@ impl TableBuilder {
             let Some(start) = self.offset_of(address) else {
                 continue;
             };
-            if last.0 != *raw {
+            let rules = *known.entry(*raw).or_insert_with(|| {
                 let entry = Entry::decode(*raw, sections.version);
-                last = (*raw, self.add_entry(&entry).unwrap_or(NO_RULES));
-            }
-            rows.push(Row {
-                start,
-                rules: last.1,
+                self.add_entry(&entry).unwrap_or(NO_RULES)
             });
+            rows.push(Row { start, rules });
         }
         // Of several entries for one address (a hole that ends where code starts), the one with
         // rules is meant.
