@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stack memory and registers, printed with what they refer to."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kdive import Architecture, Program, StackTrace
+from kdive import Architecture, Program
 from kdive.helpers.common.memory import annotated_words
 from kdive.helpers.common.prog import takes_program_or_default
+
+if TYPE_CHECKING:
+    from kdive import StackTrace
 
 __all__ = ("print_annotated_stack", "print_registers")
 

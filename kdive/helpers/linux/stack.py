@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel stack traces, divided where one context interrupted another."""
 
+from __future__ import annotations
+
 import enum
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kdive import IntegerLike, Object, Program, StackFrame
+from kdive import IntegerLike, Object, Program
 from kdive.helpers.common.prog import takes_program_or_default
+
+if TYPE_CHECKING:
+    from kdive import StackFrame
 
 __all__ = ("LinuxKernelStack", "StackKind", "StackSegment", "kernel_stack_trace")
 

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store of stack traces that KASAN and page owners refer to (lib/stackdepot.c)."""
 
-from kdive import Object, Program, StackTrace
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdive import Object, Program
+
+if TYPE_CHECKING:
+    from kdive import StackTrace
 
 __all__ = ("stack_depot_fetch",)
 
