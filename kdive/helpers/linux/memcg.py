@@ -170,6 +170,5 @@ def for_each_page_memcg_data(prog: Program) -> Iterator[tuple[int, int]]:
     page_type = prog.type("struct page")
     member = "memcg_data" if page_type.has_member("memcg_data") else "mem_cgroup"
     for first, words in page_words(prog, offsetof(page_type, member)):
-        for position, word in enumerate(words):
-            if word:
-                yield first + position, word
+        # Most pages are charged to nothing: picking the others in one go is several times as fast as one by one.
+        yield from [(first + position, word) for position, word in enumerate(words) if word]
