@@ -203,3 +203,20 @@ fn compressed_files_and_mini_debug_info_are_read() {
         "exported symbols are in .dynsym"
     );
 }
+
+/// A small file that would fill the memory is refused.
+#[test]
+fn a_file_that_decompresses_to_too_much_is_refused() {
+    let compiler = Compiler::new();
+    let zeros = compiler.path("zeros");
+    std::fs::write(&zeros, vec![0; 8 << 20]).unwrap();
+    for (command, suffix) in [("xz", "xz"), ("gzip", "gz"), ("zstd", "zst")] {
+        common::run(Command::new(command).args(["-k", "-f", "-q"]).arg(&zeros));
+        let compressed = compiler.path(&format!("zeros.{suffix}"));
+        let message = ElfFile::open(&compressed).unwrap_err().to_string();
+        assert!(
+            message.contains("decompresses to more than can be"),
+            "{command}: {message}"
+        );
+    }
+}

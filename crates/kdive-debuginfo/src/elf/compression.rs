@@ -22,6 +22,10 @@ pub(super) enum Compression {
 /// only for data that is nearly all the same byte.
 const GREATEST_RATIO: u64 = 1100;
 
+/// No file decompresses to more than this many times its size: modules and kernels do so to some
+/// five times theirs.
+const GREATEST_FILE_RATIO: u64 = 100;
+
 impl Compression {
     pub(super) fn from_header(is_64_bit: bool, order: ByteOrder) -> Compression {
         if is_64_bit {
@@ -84,7 +88,7 @@ impl Compression {
 /// Decompresses a whole file that is compressed with gzip, xz or zstd, as kernel modules are.
 /// `None` if it isn't.
 pub(super) fn decompress_file(raw: &[u8]) -> Option<Result<Vec<u8>, String>> {
-    let limit = (raw.len() as u64).saturating_mul(GREATEST_RATIO);
+    let limit = (raw.len() as u64).saturating_mul(GREATEST_FILE_RATIO);
     let mut bytes = Limited {
         bytes: Vec::new(),
         limit,
