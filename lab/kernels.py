@@ -10,8 +10,8 @@ from lab.errors import LabError
 
 #: The release of Debian that carries each kernel series.
 SUITE_OF = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie"}
-#: Debian's architecture of each flavour of kernel; the last one has pages of 16 KiB.
-ARCHITECTURE_OF = {"amd64": "amd64", "arm64": "arm64", "arm64-16k": "arm64"}
+#: Debian's architecture of each flavour of kernel.
+ARCHITECTURE_OF = {"amd64": "amd64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
