@@ -95,6 +95,11 @@ impl Type {
         primitive: Option<PrimitiveType>,
         detail: Detail,
     ) -> Type {
+        // Compilers spell C's own types in many ways; `bool` is C++'s own.
+        let name = match primitive {
+            Some(primitive) if primitive != PrimitiveType::Bool => primitive.spelling(),
+            _ => name,
+        };
         Type::new(TypeData {
             kind,
             language,

@@ -85,11 +85,13 @@ impl PrimitiveType {
         }
     }
 
-    /// The primitive type that is spelled so, in any of the usual orders of words.
+    /// The primitive type that is spelled so, its words in any order.
     pub fn from_spelling(spelling: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|primitive| primitive.spellings().contains(&spelling))
+        match spelling {
+            "size_t" => Some(Self::SizeT),
+            "ptrdiff_t" => Some(Self::PtrdiffT),
+            _ => super::parse::primitive_of_words(spelling),
+        }
     }
 
     /// Whether it is a signed integer as written; `char` depends on the platform.

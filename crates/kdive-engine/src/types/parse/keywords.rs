@@ -48,6 +48,18 @@ pub(super) fn qualifier(word: &str) -> Option<Qualifiers> {
     })
 }
 
+/// The one of C's own types that these words name; none if they name none.
+pub(in crate::types) fn primitive_of_words(words: &str) -> Option<PrimitiveType> {
+    let keywords: Vec<Keyword> = words
+        .split_ascii_whitespace()
+        .map(|word| Keyword::parse(word, true))
+        .collect::<Option<_>>()?;
+    match combine(&keywords)? {
+        Named::Primitive(primitive) if !keywords.is_empty() => Some(primitive),
+        _ => None,
+    }
+}
+
 /// The type that keywords name together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {

@@ -13,6 +13,7 @@ use super::{Content, Language, MAX_DEPTH, Parameter, PointerKind, Qualifiers, Ty
 use crate::program::Program;
 use crate::{Error, Result};
 use keywords::Keyword;
+pub(super) use keywords::primitive_of_words;
 use lexer::{Token, TokenKind};
 
 /// How deep parentheses may nest.
