@@ -195,6 +195,8 @@ fn wide_integer(object: &Bound<'_, PyAny>) -> PyResult<Literal> {
 pub(crate) fn number_to_python(py: Python<'_>, number: Number) -> PyResult<Py<PyAny>> {
     match number {
         Number::Float(value) => Ok(PyFloat::new(py, value).into_any().unbind()),
+        // Python's floats have 64 bits.
+        Number::Wide(_) => Ok(PyFloat::new(py, number.to_f64()).into_any().unbind()),
         Number::Integer {
             bits,
             is_negative: false,

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::convert::decayed_type;
+use super::wide_float::{Precision, WideFloat};
 use super::{Encoding, Layout, Number, Object, Place, Value};
 use crate::types::{PrimitiveType, Type, TypeKind};
 use crate::{Error, Result};
@@ -86,10 +87,15 @@ impl Operand {
             TypeKind::Array | TypeKind::Function => real.clone(),
             _ => object.ty.unqualified(),
         };
+        // To GCC a bit field of all bits is like any other member.
+        let bit_field_size = match object.bit_field_size {
+            Some(size) if real.size()?.checked_mul(8) != Some(size) => Some(size),
+            _ => None,
+        };
         Ok(Operand {
             ty,
             real,
-            bit_field_size: object.bit_field_size,
+            bit_field_size,
         })
     }
 
@@ -230,8 +236,13 @@ fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<
 fn converted(object: &Object, to: &Operand) -> Result<Number> {
     let number = object.number()?;
     if to.real.kind() == TypeKind::Float {
+        let size = to.real.size()?;
+        if size > 8 {
+            let precision = Precision::of(size, object.program.architecture())?;
+            return Ok(Number::Wide(WideFloat::of(number, precision)));
+        }
         let value = number.to_f64();
-        let is_single = to.real.declared_size() == Some(4);
+        let is_single = size == 4;
         return Ok(Number::Float(if is_single {
             f64::from(value as f32)
         } else {
@@ -404,6 +415,7 @@ impl Object {
         let result = match (operator, converted(self, &promoted)?) {
             (UnaryOperator::Plus, number) => number,
             (UnaryOperator::Minus, Number::Float(value)) => Number::Float(-value),
+            (UnaryOperator::Minus, Number::Wide(value)) => Number::Wide(value.negated()),
             (UnaryOperator::Minus, Number::Integer { bits, .. }) => Number::Integer {
                 bits: bits.wrapping_neg(),
                 is_negative: false,
@@ -446,6 +458,7 @@ impl Object {
                 } else {
                     left.cmp(&right)
                 }),
+                (Number::Wide(left), right) => left.compare(right),
                 (left, right) => left.to_f64().partial_cmp(&right.to_f64()),
             },
         )
@@ -454,6 +467,20 @@ impl Object {
 
 /// Computes in the common type; the caller cuts the result to its width.
 fn compute(operator: BinaryOperator, left: Number, right: Number) -> Result<Number> {
+    if let Number::Wide(left) = left {
+        if operator == BinaryOperator::Divide && right.is_zero() {
+            return Err(Error::DivisionByZero);
+        }
+        return left
+            .compute(operator, right)
+            .map(Number::Wide)
+            .ok_or_else(|| {
+                Error::Type(format!(
+                    "floating-point numbers have no operator {}",
+                    operator.symbol()
+                ))
+            });
+    }
     if let (Number::Float(left), Number::Float(right)) = (left, right) {
         return Ok(Number::Float(match operator {
             BinaryOperator::Add => left + right,

@@ -38,6 +38,7 @@ impl Object {
     pub fn from_literal_number(program: &Arc<Program>, number: Number) -> Result<Object> {
         let ty = match number {
             Number::Float(_) => program.primitive_type(PrimitiveType::Double)?,
+            Number::Wide(_) => program.primitive_type(PrimitiveType::LongDouble)?,
             Number::Integer { bits, is_negative } => {
                 let candidates: &[PrimitiveType] = &[
                     PrimitiveType::Int,

@@ -22,6 +22,7 @@ pub use kdive_debuginfo::description::AbsenceReason;
 use kdive_target::{AddressSpace, ByteOrder};
 pub use literal::Literal;
 pub use number::Number;
+pub use wide_float::WideFloat;
 
 use crate::program::Program;
 use crate::types::{Type, TypeKind};

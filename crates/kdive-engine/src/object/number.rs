@@ -1,6 +1,7 @@
 //! Numbers as C computes with them, apart from any object.
 
-use super::{Encoding, Layout, Object, Value, bits, wide_float};
+use super::wide_float::{Precision, WideFloat};
+use super::{Encoding, Layout, Object, Value, bits};
 use crate::types::TypeKind;
 use crate::{Error, Result};
 
@@ -14,8 +15,10 @@ pub enum Number {
         /// Whether it is negative.
         is_negative: bool,
     },
-    /// A floating-point number.
+    /// A floating-point number of at most 64 bits.
     Float(f64),
+    /// A floating-point number of more than 64 bits.
+    Wide(WideFloat),
 }
 
 impl From<i128> for Number {
@@ -41,6 +44,7 @@ impl Number {
     pub fn to_f64(self) -> f64 {
         match self {
             Self::Float(value) => value,
+            Self::Wide(value) => value.to_f64(),
             Self::Integer {
                 bits,
                 is_negative: true,
@@ -58,6 +62,7 @@ impl Number {
             Self::Integer { bits, .. } => bits,
             Self::Float(value) if value < 0.0 => value as i128 as u128,
             Self::Float(value) => value as u128,
+            Self::Wide(value) => value.to_integer_bits(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Number {
         match self {
             Self::Integer { bits, .. } => bits == 0,
             Self::Float(value) => value == 0.0,
+            Self::Wide(value) => value.is_zero(),
         }
     }
 
@@ -115,9 +121,9 @@ impl Object {
     pub(crate) fn number_of(&self, value: &Value, layout: &Layout) -> Result<Option<Number>> {
         match value {
             Value::Bytes(bytes) if self.ty.unaliased_kind()? == TypeKind::Float => {
-                let architecture = self.program.architecture();
-                wide_float::to_f64(bytes, layout.byte_order, architecture)
-                    .map(|number| Some(Number::Float(number)))
+                let precision = Precision::of(bytes.len() as u64, self.program.architecture())?;
+                let number = WideFloat::from_bytes(bytes, layout.byte_order, precision);
+                Ok(Some(Number::Wide(number)))
             }
             _ => Ok(Number::of_value(value, layout)),
         }
@@ -138,12 +144,10 @@ impl Object {
                 ty.kind_article()
             ))),
             None if ty.unaliased_kind()? == TypeKind::Float => {
-                let bytes = wide_float::from_f64(
-                    number.to_f64(),
-                    (layout.bits / 8) as usize,
-                    layout.byte_order,
-                    program.architecture(),
-                )?;
+                let size = layout.bits / 8;
+                let precision = Precision::of(size, program.architecture())?;
+                let bytes =
+                    WideFloat::of(number, precision).to_bytes(size as usize, layout.byte_order);
                 Ok(Self::with_value(
                     program,
                     ty,

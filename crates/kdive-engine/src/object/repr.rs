@@ -75,6 +75,7 @@ fn write_literal(out: &mut String, literal: &Literal) -> Result<()> {
             };
         }
         Literal::Number(Number::Float(value)) => write_python_float(out, *value),
+        Literal::Number(number @ Number::Wide(_)) => write_python_float(out, number.to_f64()),
         Literal::WideInteger { bytes, is_signed } => write_wide_integer(out, bytes, *is_signed),
         Literal::List(items) => {
             out.push('[');

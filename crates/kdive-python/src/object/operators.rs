@@ -189,7 +189,7 @@ impl Object {
             return Err(self.type_error("cannot convert '{}' to int"));
         }
         match self.inner.number().or_raise()? {
-            number @ Number::Float(_) => {
+            number @ (Number::Float(_) | Number::Wide(_)) => {
                 let float = number_to_python(py, number)?.into_bound(py);
                 py.get_type::<PyInt>().call1((float,))
             }

@@ -8,7 +8,8 @@ use super::FormatFlags;
 use super::block::Block;
 use super::layout::{Content, Formatter, Part, is_character, no_value_kind, unreadable};
 use super::text::{write_character, write_float, write_integer, write_string, write_wide_integer};
-use crate::object::{Encoding, Layout, Number, Value, bits, wide_float};
+use crate::object::wide_float::{Precision, WideFloat};
+use crate::object::{Encoding, Layout, Number, Value, bits};
 use crate::types::{Type, TypeKind};
 use crate::{Error, Result};
 
@@ -103,13 +104,16 @@ impl Formatter<'_> {
         };
         match (&value, Number::of_value(&value, &layout)) {
             (_, Some(Number::Float(number))) => write_float(&mut self.out, number),
+            (_, Some(Number::Wide(number))) => {
+                let _ = write!(self.out, "{number}");
+            }
             (_, Some(Number::Integer { bits, is_negative })) => {
                 self.number(part, real, bits, is_negative)?;
             }
             (Value::Bytes(bytes), None) if real.kind() == TypeKind::Float => {
-                let architecture = self.program.architecture();
-                let number = wide_float::to_f64(bytes, layout.byte_order, architecture)?;
-                write_float(&mut self.out, number);
+                let precision = Precision::of(bytes.len() as u64, self.program.architecture())?;
+                let number = WideFloat::from_bytes(bytes, layout.byte_order, precision);
+                let _ = write!(self.out, "{number}");
             }
             (Value::Bytes(bytes), None) => {
                 let mut bytes = bytes.to_vec();
