@@ -112,8 +112,10 @@ def test_interrupts_are_spread_and_their_vectors_known() -> None:
         assert 32 <= vector < 256
     assert {cpu for _, cpu in displaced.values()} == {3}
     # A queue that belongs to CPU 3 alone is shut down with it and keeps its affinity.
-    managed = {rows[irq]["actions"] for irq in displaced if rows[irq]["affinity"] == "3"}
-    assert managed == {"nvme0q4", "virtio3-req.3"}
+    # Virtio devices are numbered as their drivers happen to find them.
+    names = [rows[irq]["actions"] for irq in displaced if rows[irq]["affinity"] == "3"]
+    managed = sorted(re.sub(r"virtio\d", "virtioN", name) for name in names)
+    assert managed == ["nvme0q4", "virtioN-req.3"]
 
 
 def test_the_crash_happened_in_an_interrupt_on_cpu_1() -> None:
