@@ -240,15 +240,6 @@ impl<'a> WholeTables<'a> {
     }
 }
 
-/// By how much the addresses of the kernel's image exceed its physical ones, if VMCOREINFO tells.
-pub(crate) fn image_offset(architecture: Architecture, info: &VmCoreInfo) -> Option<u64> {
-    match architecture {
-        Architecture::X86_64 => x86_64::image_offset(info),
-        Architecture::Aarch64 => aarch64::image_offset(info),
-        _ => None,
-    }
-}
-
 fn missing(line: &str) -> String {
     format!("VMCOREINFO lacks a usable {line}")
 }

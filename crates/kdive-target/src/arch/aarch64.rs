@@ -54,7 +54,8 @@ pub(super) fn of_kernel(info: &VmCoreInfo) -> std::result::Result<(Paging, u64),
     Ok((paging, root.wrapping_sub(image_offset)))
 }
 
-pub(super) fn image_offset(info: &VmCoreInfo) -> Option<u64> {
+/// By how much the addresses of the kernel's image exceed its physical ones.
+fn image_offset(info: &VmCoreInfo) -> Option<u64> {
     info.number("kimage_voffset").map(i64::cast_unsigned)
 }
 

@@ -44,7 +44,8 @@ pub(super) fn of_kernel(info: &VmCoreInfo) -> std::result::Result<(Paging, u64),
     Ok((paging, root.wrapping_sub(image_offset) & ADDRESS))
 }
 
-pub(super) fn image_offset(info: &VmCoreInfo) -> Option<u64> {
+/// By how much the addresses of the kernel's image exceed its physical ones.
+fn image_offset(info: &VmCoreInfo) -> Option<u64> {
     let physical_base = info.number("phys_base")?;
     Some(KERNEL_MAP.wrapping_sub(physical_base.cast_unsigned()))
 }

@@ -10,9 +10,7 @@ use crate::memory::Segment;
 use crate::notes::{Note, Notes};
 use crate::page_tables::PageTables;
 use crate::source::Source;
-use crate::{
-    AddressSpace, Architecture, ByteOrder, Memory, MemoryReader, Result, VmCoreInfo, arch,
-};
+use crate::{AddressSpace, Architecture, ByteOrder, Memory, MemoryReader, Result};
 
 pub(super) fn open(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let mut core = ElfCore::parse(&**source)?;
@@ -43,13 +41,6 @@ fn open_kernel(
     options: &OpenOptions,
 ) -> Target {
     let memory = Memory::new();
-    let info = options.vmcoreinfo.as_deref().or(core.notes.vmcoreinfo());
-    let image_offset = info
-        .and_then(|text| arch::image_offset(core.platform.architecture, &VmCoreInfo::parse(text)));
-    let is_image = |load: &Load| {
-        let offset = load.virtual_address.wrapping_sub(load.physical_address);
-        image_offset == Some(offset)
-    };
     let segment = |address, load: &Load| Segment {
         address,
         size: load.memory_size,
@@ -58,8 +49,8 @@ fn open_kernel(
             offset: load.offset,
             saved: load.file_size,
             unsaved: match options.excluded_pages {
-                ExcludedPages::Fault if !is_image(load) => Unsaved::Fault(EXCLUDED_OR_ZERO),
-                _ => Unsaved::Zero,
+                ExcludedPages::Fault => Unsaved::Fault(EXCLUDED_OR_ZERO),
+                ExcludedPages::Zero => Unsaved::Zero,
             },
             cut_off: if kind.is_live() {
                 "the running kernel does not let this address be read"
@@ -68,15 +59,10 @@ fn open_kernel(
             },
         }),
     };
-    // What is known of the image goes over what the direct map has of the same pages.
-    let (image, others): (Vec<&Load>, Vec<&Load>) = core
+    let physical: Vec<Segment> = core
         .loads
         .iter()
         .filter(|load| load.physical_address != NO_PHYSICAL_ADDRESS)
-        .partition(|load| is_image(load));
-    let physical: Vec<Segment> = others
-        .into_iter()
-        .chain(image)
         .map(|load| segment(load.physical_address, load))
         .collect();
     memory.add_segments(AddressSpace::Physical, &physical);
@@ -171,7 +157,8 @@ fn vmcoreinfo_in_memory(memory: &Memory, order: ByteOrder) -> Option<Vec<u8>> {
 const NO_PHYSICAL_ADDRESS: u64 = u64::MAX;
 
 /// makedumpfile leaves out pages of zeros too when it excludes others, and an ELF file doesn't say
-/// which of both a page was. In the kernel's image there are none but zeros.
+/// which of both a page was. Not even in the kernel's image: parts of it are freed after boot and
+/// excluded like other free pages.
 const EXCLUDED_OR_ZERO: &str = "the page is not in the dump (excluded when the dump was made, \
     for its kind or because it was all zeros)";
 
