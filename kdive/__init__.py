@@ -43,11 +43,15 @@ from kdive._native import (
     Register,
     RelocatableModule,
     SharedLibraryModule,
+    SourceLocationList,
+    StackFrame,
+    StackTrace,
     SupplementaryFileKind,
     Symbol,
     SymbolBinding,
     SymbolIndex,
     SymbolKind,
+    Thread,
     Type,
     TypeEnumerator,
     TypeKind,
@@ -82,10 +86,6 @@ if TYPE_CHECKING:
     from kdive._native import (
         DebugInfoOptions,
         MemorySearchIterator,
-        SourceLocationList,
-        StackFrame,
-        StackTrace,
-        Thread,
     )
     from kdive._records import SourceLocation, WantedSupplementaryFile
 
@@ -169,10 +169,6 @@ __all__ = (
 _LOADED_ON_USE = {
     "DebugInfoOptions": "_native",
     "MemorySearchIterator": "_native",
-    "SourceLocationList": "_native",
-    "StackFrame": "_native",
-    "StackTrace": "_native",
-    "Thread": "_native",
     "IntegerLike": "_aliases",
     "Path": "_aliases",
     "SourceLocation": "_records",

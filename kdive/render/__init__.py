@@ -6,12 +6,12 @@ What is shown is made here; what is computed is made elsewhere, and never printe
 import os
 import sys
 
-from kdive import FaultError, Object, Type
+from kdive import FaultError, Object, SourceLocationList, StackFrame, StackTrace, Type
 
 __all__ = ("display_str", "show", "terminal_columns", "text_of")
 
 # Shown as people read them, where the prompt would otherwise show how to construct them.
-_shown_as_str: list[type] = [Type]
+_shown_as_str: list[type] = [SourceLocationList, StackFrame, StackTrace, Type]
 
 
 def display_str(cls: type) -> type:

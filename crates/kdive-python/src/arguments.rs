@@ -8,7 +8,7 @@ use kdive_target::ByteOrder;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PySlice, PyString};
 
 use crate::object::Object;
 
@@ -248,4 +248,37 @@ pub(crate) fn literal_to_python(py: Python<'_>, literal: Literal) -> PyResult<Py
         }
         Literal::Object(_) => Err(PyTypeError::new_err("an object is no plain value")),
     }
+}
+
+/// An element of a sequence by its index, which counts from the end if it is negative, or a list
+/// of a slice's elements.
+pub(crate) fn sequence_item(
+    index: &Bound<'_, PyAny>,
+    length: usize,
+    item: impl Fn(usize) -> PyResult<Option<Py<PyAny>>>,
+    out_of_range: impl FnOnce() -> PyErr,
+) -> PyResult<Py<PyAny>> {
+    let py = index.py();
+    if let Ok(slice) = index.cast::<PySlice>() {
+        let range = slice.indices(isize::try_from(length)?)?;
+        let list = PyList::empty(py);
+        let mut number = range.start;
+        for _ in 0..range.slicelength {
+            if let Some(item) = usize::try_from(number).ok().map(&item).transpose()? {
+                list.append(item)?;
+            }
+            number = number.saturating_add(range.step);
+        }
+        return Ok(list.into_any().unbind());
+    }
+    let number: isize = index.extract()?;
+    let number = match usize::try_from(number) {
+        Ok(number) => Some(number),
+        Err(_) => length.checked_sub(number.unsigned_abs()),
+    };
+    number
+        .map(item)
+        .transpose()?
+        .flatten()
+        .ok_or_else(out_of_range)
 }

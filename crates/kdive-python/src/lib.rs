@@ -21,6 +21,8 @@ mod parts;
 mod platform;
 mod pretty;
 mod program;
+mod source;
+mod stack;
 mod symbol;
 mod types;
 
@@ -57,6 +59,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<platform::Platform>()?;
     module.add_class::<platform::Register>()?;
     module.add_class::<program::Program>()?;
+    module.add_class::<source::SourceLocationList>()?;
+    module.add_class::<stack::StackFrame>()?;
+    module.add_class::<stack::StackTrace>()?;
+    module.add_class::<stack::Thread>()?;
     module.add_class::<symbol::Symbol>()?;
     module.add_class::<symbol::SymbolIndex>()?;
     module.add_class::<types::Type>()?;

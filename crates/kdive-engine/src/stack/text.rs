@@ -53,6 +53,14 @@ impl StackFrame {
         format!("{name}{source}{}", self.guess_text())
     }
 
+    /// What a place in the source code is called: the function, or the symbol and the offset.
+    pub fn location_name(&self) -> Result<Option<String>> {
+        Ok(match self.function_name() {
+            Some(name) => Some(name.to_owned()),
+            None => self.symbol_and_offset(),
+        })
+    }
+
     fn guess_text(&self) -> &'static str {
         if self.is_guess() { " (guess)" } else { "" }
     }

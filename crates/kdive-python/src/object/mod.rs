@@ -45,6 +45,15 @@ impl Object {
         kind.is_ok_and(|kind| kind.is_compound() || kind == TypeKind::Array)
     }
 
+    /// Whether its type is an integer, a boolean or an enumeration.
+    pub(crate) fn is_integer(&self) -> PyResult<bool> {
+        let kind = self.inner.ty().unaliased_kind().or_raise()?;
+        Ok(matches!(
+            kind,
+            TypeKind::Int | TypeKind::Bool | TypeKind::Enum
+        ))
+    }
+
     /// Looks a member up; none if the type has members and not this one.
     fn find(&self, py: Python<'_>, name: &str) -> engine::Result<Option<Self>> {
         Ok(self

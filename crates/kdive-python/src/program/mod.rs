@@ -7,6 +7,7 @@ mod default;
 mod finders;
 mod lookup;
 mod modules;
+mod stacks;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
