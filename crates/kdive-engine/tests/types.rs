@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use kdive_engine::object::{FormatOptions, Object};
 use kdive_engine::types::{
-    Content, Enumerator, Language, Member, Parameter, PointerKind, Qualifiers, Type,
+    Argument, Content, Enumerator, Language, Member, Parameter, PointerKind, Qualifiers, Thunk,
+    Type,
 };
 use kdive_engine::{Program, TypeKind};
 use kdive_target::{Architecture, ByteOrder, Platform};
@@ -355,4 +357,81 @@ fn functions_that_take_each_other_without_end_are_an_error() {
         ty.type_name(),
         Err(kdive_engine::Error::Recursion(_))
     ));
+}
+
+/// Gives the type that was put into it.
+struct Later(Arc<std::sync::OnceLock<Type>>);
+
+impl Thunk for Later {
+    fn evaluate(&self) -> kdive_engine::Result<Argument> {
+        Ok(Argument::Type(self.0.get().unwrap().clone()))
+    }
+}
+
+/// An anonymous structure that contains itself twice, without a name and with one.
+fn endless() -> Type {
+    let cell = Arc::new(std::sync::OnceLock::new());
+    let itself = || Content::from_thunk(Arc::new(Later(cell.clone())));
+    let members = vec![
+        member(None, 0, itself()),
+        member(Some("again"), 0, itself()),
+    ];
+    let ty = compound(TypeKind::Struct, None, 8, members);
+    assert!(cell.set(ty.clone()).is_ok());
+    ty
+}
+
+fn is_too_deep<T>(result: kdive_engine::Result<T>) -> bool {
+    matches!(result, Err(kdive_engine::Error::Recursion(_)))
+}
+
+#[test]
+fn structures_that_contain_themselves_are_errors() {
+    let program = program();
+    let ty = endless();
+    assert!(is_too_deep(ty.definition()));
+    assert!(is_too_deep(ty.variable_declaration("v")));
+    assert!(is_too_deep(ty.find_member("a")));
+    assert!(is_too_deep(ty.alignment()));
+    assert_eq!(ty.type_name().unwrap(), "struct <anonymous>");
+    assert!(
+        ty.constructor_call(&program)
+            .unwrap()
+            .contains("prog.type('struct <anonymous>')")
+    );
+    let object = Object::from_bytes(&program, ty, &[1; 8], 0, None).unwrap();
+    assert!(is_too_deep(object.format(&FormatOptions::default())));
+    assert!(object.value().is_err());
+    assert!(object.constructor_call().is_err());
+}
+
+#[test]
+fn ten_thousand_aliases_are_an_error() {
+    let program = program();
+    let mut ty = int();
+    for _ in 0..10_000 {
+        ty = Type::typedef("alias", ty, Language::C);
+    }
+    assert_eq!(ty.type_name().unwrap(), "alias");
+    assert_eq!(ty.definition().unwrap(), "typedef alias alias");
+    assert!(is_too_deep(ty.unaliased()));
+    assert!(is_too_deep(ty.size()));
+    assert!(is_too_deep(ty.constructor_call(&program)));
+    assert!(is_too_deep(Object::from_integer(&program, ty, 1)));
+}
+
+#[test]
+fn arrays_of_2_to_the_63_elements_are_errors() {
+    let program = program();
+    let ty = array(int(), 1 << 63);
+    assert_eq!(ty.type_name().unwrap(), "int [9223372036854775808]");
+    assert!(matches!(ty.size(), Err(kdive_engine::Error::Overflow(_))));
+    let object = Object::reference(&program, ty, 0x1000, 0, None).unwrap();
+    assert!(object.value().is_err());
+    assert!(object.read().is_err());
+    assert!(object.format(&FormatOptions::default()).is_err());
+    let characters = array(char(), 1 << 63);
+    let object = Object::reference(&program, characters, 0x1000, 0, None).unwrap();
+    assert!(object.format(&FormatOptions::default()).is_err());
+    assert!(object.value().is_err());
 }

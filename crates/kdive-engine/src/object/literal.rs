@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Encoding, Layout, Number, Object, Value, bits, implicit_convert};
 use crate::program::Program;
-use crate::types::{PrimitiveType, Type, TypeKind};
+use crate::types::{PrimitiveType, Type, TypeKind, too_deep};
 use crate::{Error, Result};
 
 /// A plain value: what a script gives to make an object, or gets out of one.
@@ -30,7 +30,10 @@ pub enum Literal {
 }
 
 /// The largest number of elements and members that are taken out of the target at once.
-const MAX_ITEMS: u64 = 1 << 28;
+const MAX_ITEMS: u64 = 1 << 24;
+
+/// How deep values may be nested in each other before their types count as corrupted.
+const MAX_NESTING: usize = 200;
 
 impl Object {
     /// An object of C's type for a literal: `int`, or the next wider type that holds it;
@@ -159,7 +162,7 @@ impl Object {
     /// The value in plain form: numbers, lists and maps.
     pub fn value(&self) -> Result<Literal> {
         let mut budget = MAX_ITEMS;
-        plain(self, &mut budget)
+        plain(self, &mut budget, 0)
     }
 }
 
@@ -234,7 +237,10 @@ fn store(
     bits::store(&layout, &object.load_as(&layout)?, buffer, bit_offset)
 }
 
-fn plain(object: &Object, budget: &mut u64) -> Result<Literal> {
+fn plain(object: &Object, budget: &mut u64, depth: usize) -> Result<Literal> {
+    if depth > MAX_NESTING {
+        return Err(too_deep("values"));
+    }
     *budget = budget.checked_sub(1).ok_or_else(|| {
         Error::Overflow("the object has too many parts to be taken at once".into())
     })?;
@@ -243,13 +249,13 @@ fn plain(object: &Object, budget: &mut u64) -> Result<Literal> {
         TypeKind::Struct | TypeKind::Union | TypeKind::Class if real.is_complete()? => {
             let object = object.read()?;
             let mut members = Vec::new();
-            plain_members(&object, &real, &mut members, budget)?;
+            plain_members(&object, &real, &mut members, budget, depth)?;
             Ok(Literal::Map(members))
         }
         TypeKind::Array if real.length().is_some() => {
             let object = object.read()?;
             (0..real.length().unwrap_or(0))
-                .map(|index| plain(&object.subscript(index as i64)?, budget))
+                .map(|index| plain(&object.subscript(index as i64)?, budget, depth + 1))
                 .collect::<Result<_>>()
                 .map(Literal::List)
         }
@@ -286,12 +292,16 @@ fn plain_members(
     real: &Type,
     found: &mut Vec<(Arc<str>, Literal)>,
     budget: &mut u64,
+    depth: usize,
 ) -> Result<()> {
+    if depth > MAX_NESTING {
+        return Err(too_deep("values"));
+    }
     for member in real.members()?.unwrap_or(&[]) {
         let part = object.part(member.ty()?, member.bit_offset, member.bit_field_size()?)?;
         match &member.name {
             Some(name) if !member.is_base_class => {
-                found.push((name.clone(), plain(&part, budget)?));
+                found.push((name.clone(), plain(&part, budget, depth + 1)?));
             }
             _ => {
                 let nested = part.ty().unaliased()?;
@@ -301,7 +311,7 @@ fn plain_members(
                         "the object has too many members".to_owned(),
                     ));
                 }
-                plain_members(&part, &nested, found, budget)?;
+                plain_members(&part, &nested, found, budget, depth + 1)?;
             }
         }
     }

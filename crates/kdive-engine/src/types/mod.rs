@@ -519,5 +519,5 @@ impl Member {
 }
 
 pub(crate) fn too_deep(what: &str) -> Error {
-    Error::Recursion(format!("{what} are nested more than {MAX_DEPTH} deep"))
+    Error::Recursion(format!("{what} are nested too deeply to be real"))
 }
