@@ -275,7 +275,7 @@ class Program:
         address: SupportsIndex,
         physical: bool = False,
         *,
-        max_size: SupportsIndex = 18446744073709551615,
+        max_size: SupportsIndex = ...,
     ) -> bytes:
         """Read the bytes at `address` up to the first zero byte, at most `max_size`."""
 
@@ -350,14 +350,14 @@ class Program:
 
     # Types and objects by name
 
-    def __getitem__(self, name: str) -> Object:
+    def __getitem__(self, name: str, /) -> Object:
         """Return the variable, function or constant called `name`.
 
         Raises:
             ObjectNotFoundError: There is none.
         """
 
-    def __contains__(self, name: str) -> bool: ...
+    def __contains__(self, name: str, /) -> bool: ...
     def type(self, name: str | Type, filename: str | None = None) -> Type:
         """Return the type that C source calls `name`.
 
@@ -1114,7 +1114,7 @@ class TypeEnumerator:
         """Its value."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, key: SupportsIndex) -> Any: ...
+    def __getitem__(self, key: SupportsIndex, /) -> Any: ...
     def __iter__(self) -> Iterator[Any]: ...
 
 @final
@@ -1180,7 +1180,7 @@ class TypeTemplateParameter:
 class TypeKindSet:
     """An immutable set of kinds of types; behaves like a `frozenset` of them."""
 
-    def __new__(cls, kinds: Iterable[TypeKind] = (), /) -> TypeKindSet: ...
+    def __new__(cls, kinds: Iterable[TypeKind] | None = None, /) -> TypeKindSet: ...
     def __contains__(self, item: object, /) -> bool: ...
     def __iter__(self) -> Iterator[TypeKind]: ...
     def __len__(self) -> int: ...
@@ -1197,7 +1197,7 @@ class TypeKindSet:
     def __rxor__(self, other: Iterable[TypeKind], /) -> TypeKindSet: ...
     def __sub__(self, other: Iterable[TypeKind], /) -> TypeKindSet: ...
     def __rsub__(self, other: Iterable[TypeKind], /) -> TypeKindSet: ...
-    def isdisjoint(self, other: Iterable[TypeKind], /) -> bool:
+    def isdisjoint(self, other: Iterable[TypeKind]) -> bool:
         """Return whether no kind is in both sets."""
 
 @final
@@ -1375,9 +1375,9 @@ class Object:
 
     def _repr_pretty_(self, p: Any, cycle: bool) -> None: ...
     @overload
-    def __getitem__(self, i: SupportsIndex) -> Object: ...
+    def __getitem__(self, i: SupportsIndex, /) -> Object: ...
     @overload
-    def __getitem__(self, i: slice) -> Object:
+    def __getitem__(self, i: slice, /) -> Object:
         """Return an element, or an array of a range of elements.
 
         Raises:
@@ -1548,9 +1548,9 @@ class SourceLocationList(Sequence[SourceLocation]):
 
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, i: SupportsIndex) -> SourceLocation: ...
+    def __getitem__(self, i: SupportsIndex, /) -> SourceLocation: ...
     @overload
-    def __getitem__(self, i: slice) -> list[SourceLocation]: ...
+    def __getitem__(self, i: slice, /) -> list[SourceLocation]: ...
     def _repr_pretty_(self, p: Any, cycle: bool) -> None: ...
 
 @final
@@ -1586,9 +1586,9 @@ class StackTrace(Sequence[StackFrame]):
 
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, i: SupportsIndex) -> StackFrame: ...
+    def __getitem__(self, i: SupportsIndex, /) -> StackFrame: ...
     @overload
-    def __getitem__(self, i: slice) -> list[StackFrame]: ...
+    def __getitem__(self, i: slice, /) -> list[StackFrame]: ...
     def _repr_pretty_(self, p: Any, cycle: bool) -> None: ...
 
 @final
@@ -1630,14 +1630,14 @@ class StackFrame:
             LookupError: It is not known.
         """
 
-    def __getitem__(self, name: str) -> Object:
+    def __getitem__(self, name: str, /) -> Object:
         """Return a parameter, local variable or, after those, a global one.
 
         Raises:
             ObjectNotFoundError: There is none.
         """
 
-    def __contains__(self, name: str) -> bool: ...
+    def __contains__(self, name: str, /) -> bool: ...
     def locals(self) -> list[str]:
         """Return the names of all parameters and local variables."""
 
