@@ -4,6 +4,7 @@
 //! [descriptions](description) that name other types by [`TypeId`]; the engine makes types of
 //! them. Nothing here reads values or knows C semantics.
 
+pub mod btf;
 mod bytes;
 pub mod cache;
 pub mod code;
@@ -12,6 +13,7 @@ pub mod description;
 pub mod dwarf;
 pub mod elf;
 mod error;
+pub mod kallsyms;
 pub mod search;
 mod source;
 mod source_path;

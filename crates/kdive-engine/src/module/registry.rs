@@ -159,6 +159,9 @@ impl Program {
             .filter(|module| default || main && module.kind() == ModuleKind::Main)
             .collect();
         self.load_module_debug_info(&wanted)?;
+        if (default || main) && self.is_kernel() && !self.has_types() {
+            self.load_builtin_debug_info()?;
+        }
         if default
             && wanted
                 .iter()

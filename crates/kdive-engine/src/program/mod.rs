@@ -4,6 +4,7 @@
 //! questions by name; what the built-in ones find is kept until finders or debug information
 //! change.
 
+mod builtin;
 mod cache;
 mod debug_info;
 mod finders;
@@ -64,6 +65,7 @@ impl Program {
             myself: myself.clone(),
         });
         debug_info::register_finders(&program);
+        builtin::register_finder(&program);
         program
     }
 

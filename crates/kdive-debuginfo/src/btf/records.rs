@@ -1,0 +1,281 @@
+//! The header, the records and the strings of BTF.
+
+use std::sync::Arc;
+
+use kdive_target::ByteOrder;
+
+use crate::bytes::u32_from;
+use crate::{Error, Result};
+
+/// The first two bytes.
+const MAGIC: u16 = 0xeb9f;
+/// The header up to and including the string section's length.
+const HEADER_SIZE: usize = 24;
+
+/// What a record describes: the numbers of the format.
+pub(super) mod kind {
+    pub const INT: u32 = 1;
+    pub const PTR: u32 = 2;
+    pub const ARRAY: u32 = 3;
+    pub const STRUCT: u32 = 4;
+    pub const UNION: u32 = 5;
+    pub const ENUM: u32 = 6;
+    pub const FWD: u32 = 7;
+    pub const TYPEDEF: u32 = 8;
+    pub const VOLATILE: u32 = 9;
+    pub const CONST: u32 = 10;
+    pub const RESTRICT: u32 = 11;
+    pub const FUNC: u32 = 12;
+    pub const FUNC_PROTO: u32 = 13;
+    pub const VAR: u32 = 14;
+    pub const DATASEC: u32 = 15;
+    pub const FLOAT: u32 = 16;
+    pub const DECL_TAG: u32 = 17;
+    pub const TYPE_TAG: u32 = 18;
+    pub const ENUM64: u32 = 19;
+}
+
+/// The records of one kernel or module.
+pub struct Btf {
+    origin: String,
+    bytes: Arc<[u8]>,
+    byte_order: ByteOrder,
+    base: Option<Arc<Btf>>,
+    /// Where in `bytes` each record starts; the first one has the ID `first_id`.
+    offsets: Vec<u32>,
+    first_id: u32,
+    strings: std::ops::Range<usize>,
+    /// The length of the strings of all bases, which come before the own ones.
+    strings_before: u32,
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub(super) kind: u32,
+    /// The kind flag, whose meaning depends on the kind.
+    pub(super) flag: bool,
+    /// How many entries follow, or what else the kind stores here.
+    pub(super) count: u32,
+    pub(super) name: u32,
+    /// A size in bytes or the ID of another type, depending on the kind.
+    pub(super) size_or_type: u32,
+    pub(super) entries: &'a [u8],
+}
+
+impl Btf {
+    /// Reads the table in `bytes`. A module's goes on where its kernel's, the `base`, ends.
+    /// `origin` says where the bytes come from, for messages.
+    pub fn parse(origin: &str, bytes: Arc<[u8]>, base: Option<Arc<Btf>>) -> Result<Btf> {
+        let bad = |message: String| Error::Bad {
+            origin: origin.to_owned(),
+            message,
+        };
+        let short = || {
+            bad(format!(
+                "BTF of {} bytes ends within its header",
+                bytes.len()
+            ))
+        };
+        let magic = *bytes.first_chunk::<2>().ok_or_else(short)?;
+        let byte_order = match (u16::from_le_bytes(magic), u16::from_be_bytes(magic)) {
+            (MAGIC, _) => ByteOrder::Little,
+            (_, MAGIC) => ByteOrder::Big,
+            _ => {
+                return Err(bad(
+                    "this is not BTF: the magic number is missing".to_owned()
+                ));
+            }
+        };
+        if bytes.len() < HEADER_SIZE {
+            return Err(short());
+        }
+        let version = bytes[2];
+        if version != 1 {
+            return Err(bad(format!(
+                "BTF version {version} is not supported, only version 1"
+            )));
+        }
+        let field = |offset| word(&bytes, offset, byte_order).ok_or_else(short);
+        let header_size = field(4)?;
+        // Offsets count from the end of the header, which may have grown.
+        let section = |name: &str, offset, length| -> Result<std::ops::Range<usize>> {
+            let start = (header_size as usize).checked_add(field(offset)? as usize);
+            let end = start.and_then(|start| start.checked_add(field(length).ok()? as usize));
+            match (start, end) {
+                (Some(start), Some(end)) if end <= bytes.len() && header_size >= 24 => {
+                    Ok(start..end)
+                }
+                _ => Err(bad(format!(
+                    "the BTF {name} section lies outside of its {} bytes",
+                    bytes.len()
+                ))),
+            }
+        };
+        let types = section("type", 8, 12)?;
+        let strings = section("string", 16, 20)?;
+        // "bpf, btf: add layout section", 2026: sizes of the records of kinds yet unknown.
+        let layout = match header_size {
+            32.. => section("layout", 24, 28)?,
+            _ => 0..0,
+        };
+        let (first_id, strings_before) = match &base {
+            Some(base) => (
+                base.first_id.saturating_add(base.offsets.len() as u32),
+                base.strings_before
+                    .saturating_add(base.strings.len() as u32),
+            ),
+            None => (1, 0),
+        };
+        let mut btf = Btf {
+            origin: origin.to_owned(),
+            bytes,
+            byte_order,
+            base,
+            offsets: Vec::new(),
+            first_id,
+            strings,
+            strings_before,
+        };
+        btf.offsets = btf.find_records(types, layout)?;
+        Ok(btf)
+    }
+
+    fn find_records(
+        &self,
+        types: std::ops::Range<usize>,
+        layout: std::ops::Range<usize>,
+    ) -> Result<Vec<u32>> {
+        // A record has 12 bytes at least; most have some more.
+        let mut offsets = Vec::with_capacity(types.len() / 28);
+        let mut at = types.start;
+        while at < types.end {
+            let fits = word(&self.bytes, at + 4, self.byte_order).and_then(|info| {
+                let size = record_size(&self.bytes, info, layout.clone())?;
+                at.checked_add(size).filter(|end| *end <= types.end)
+            });
+            let Some(end) = fits else {
+                return Err(self.bad(format!(
+                    "BTF record {} at offset {at:#x} is of an unknown kind or ends outside of \
+                     the type section",
+                    u64::from(self.first_id) + offsets.len() as u64
+                )));
+            };
+            offsets.push(at as u32);
+            at = end;
+        }
+        Ok(offsets)
+    }
+
+    pub(super) fn bad(&self, message: String) -> Error {
+        Error::Bad {
+            origin: self.origin.clone(),
+            message,
+        }
+    }
+
+    /// The order of bytes.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.byte_order
+    }
+
+    /// The IDs of the table's own records, without those of its base.
+    pub fn ids(&self) -> std::ops::Range<u32> {
+        self.first_id..self.first_id.saturating_add(self.offsets.len() as u32)
+    }
+
+    /// The record with this ID.
+    pub fn record(&self, id: u32) -> Result<Record<'_>> {
+        if let (Some(base), true) = (&self.base, id < self.first_id) {
+            return base.record(id);
+        }
+        let offset = id
+            .checked_sub(self.first_id)
+            .and_then(|index| self.offsets.get(index as usize))
+            .ok_or_else(|| {
+                self.bad(format!(
+                    "BTF type ID {id} does not exist; the last one is {}",
+                    self.ids().end.saturating_sub(1)
+                ))
+            })?;
+        let at = *offset as usize;
+        let field = |offset| word(&self.bytes, at + offset, self.byte_order);
+        match (field(0), field(4), field(8), self.bytes.get(at + 12..)) {
+            (Some(name), Some(info), Some(size_or_type), Some(entries)) => Ok(Record {
+                kind: kind_of(info),
+                flag: info >> 31 == 1,
+                count: count_of(info),
+                name,
+                size_or_type,
+                entries,
+            }),
+            _ => Err(self.bad(format!("BTF type ID {id} ends outside of the table"))),
+        }
+    }
+
+    /// The string at an offset; empty for names that records don't have.
+    pub fn string(&self, offset: u32) -> Result<&str> {
+        if let (Some(base), true) = (&self.base, offset < self.strings_before) {
+            return base.string(offset);
+        }
+        let strings = self.bytes.get(self.strings.clone()).unwrap_or(&[]);
+        let rest = strings
+            .get((offset - self.strings_before) as usize..)
+            .ok_or_else(|| self.bad(format!("BTF string offset {offset:#x} does not exist")))?;
+        let end = rest
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(rest.len());
+        std::str::from_utf8(&rest[..end])
+            .map_err(|_| self.bad(format!("BTF string at offset {offset:#x} is not UTF-8")))
+    }
+}
+
+impl Record<'_> {
+    /// The 32-bit number at an index of the entries.
+    pub(super) fn word(&self, index: usize, btf: &Btf) -> Result<u32> {
+        word(self.entries, index * 4, btf.byte_order)
+            .ok_or_else(|| btf.bad("a BTF record ends outside of the table".to_owned()))
+    }
+}
+
+/// The kind in a record's second word. "btf: extend vlen to 24 bits", 2026, took bits that
+/// were zero before.
+fn kind_of(info: u32) -> u32 {
+    info >> 24 & 0x7f
+}
+
+fn count_of(info: u32) -> u32 {
+    info & 0x00ff_ffff
+}
+
+fn record_size(bytes: &[u8], info: u32, layout: std::ops::Range<usize>) -> Option<usize> {
+    let count = count_of(info) as usize;
+    let (fixed, each) = match kind_of(info) {
+        kind::INT | kind::VAR | kind::DECL_TAG => (4, 0),
+        kind::ARRAY => (12, 0),
+        kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => (0, 12),
+        kind::ENUM | kind::FUNC_PROTO => (0, 8),
+        kind::PTR
+        | kind::FWD
+        | kind::TYPEDEF
+        | kind::VOLATILE
+        | kind::CONST
+        | kind::RESTRICT
+        | kind::FUNC
+        | kind::FLOAT
+        | kind::TYPE_TAG => return Some(12),
+        unknown => {
+            let entry = bytes
+                .get(layout)?
+                .get(unknown as usize * 4..)?
+                .first_chunk::<4>()?;
+            (usize::from(entry[0]), usize::from(entry[1]))
+        }
+    };
+    count.checked_mul(each)?.checked_add(fixed)?.checked_add(12)
+}
+
+fn word(bytes: &[u8], offset: usize, order: ByteOrder) -> Option<u32> {
+    Some(u32_from(order, *bytes.get(offset..)?.first_chunk()?))
+}

@@ -1,0 +1,489 @@
+//! Types and objects of BTF by name.
+
+use std::sync::{Arc, OnceLock};
+
+use super::records::{Btf, Record, kind};
+use crate::description::{
+    AbsenceReason, CompoundKind, EnumInteger, EnumeratorDescription, Language, Location,
+    MemberDescription, ObjectDescription, ObjectKinds, ParameterDescription, PointerKind,
+    Qualifiers, Shape, TypeDescription, TypeId, TypeKinds,
+};
+use crate::symbols::SymbolTable;
+use crate::{Result, TypeSource};
+
+/// The types of a kernel or module out of its BTF.
+///
+/// BTF has the types of functions and of per-CPU variables, and no addresses: those come from
+/// the symbols. It says nothing of files, so a search by file name finds nothing.
+pub struct BtfSource {
+    btf: Arc<Btf>,
+    symbols: Option<Arc<SymbolTable>>,
+    pointer_size: u8,
+    /// The IDs of named records, sorted by name.
+    names: Vec<u32>,
+    /// The enumerators' names with the IDs of their enumerations, sorted; made when first needed.
+    enumerators: OnceLock<Vec<(Arc<str>, u32)>>,
+}
+
+/// How many qualifiers and tags may follow each other.
+const MAX_CHAIN: usize = 64;
+
+impl BtfSource {
+    /// Types of a target with pointers of `pointer_size` bytes; `symbols` give addresses.
+    pub fn new(
+        btf: Arc<Btf>,
+        symbols: Option<Arc<SymbolTable>>,
+        pointer_size: u8,
+    ) -> Result<BtfSource> {
+        let mut named = Vec::with_capacity(btf.ids().len());
+        for id in btf.ids() {
+            let record = btf.record(id)?;
+            if record.name != 0 && !matches!(record.kind, kind::DECL_TAG | kind::TYPE_TAG) {
+                named.push((btf.string(record.name)?, id));
+            }
+        }
+        named.sort_unstable();
+        let names = named.into_iter().map(|(_, id)| id).collect();
+        Ok(BtfSource {
+            btf,
+            symbols,
+            pointer_size,
+            names,
+            enumerators: OnceLock::new(),
+        })
+    }
+
+    /// The records called `name`, with their IDs.
+    fn named(&self, name: &str) -> Result<Vec<(u32, Record<'_>)>> {
+        // Every name was read once when the table was sorted.
+        let name_of = |id: &u32| {
+            self.btf
+                .record(*id)
+                .and_then(|record| self.btf.string(record.name))
+                .unwrap_or_default()
+        };
+        let start = self.names.partition_point(|id| name_of(id) < name);
+        self.names[start..]
+            .iter()
+            .take_while(|id| name_of(id) == name)
+            .map(|id| Ok((*id, self.btf.record(*id)?)))
+            .collect()
+    }
+
+    fn name(&self, record: &Record<'_>) -> Result<Option<Arc<str>>> {
+        match record.name {
+            0 => Ok(None),
+            offset => Ok(Some(self.btf.string(offset)?.into())),
+        }
+    }
+
+    fn record(&self, id: TypeId) -> Result<Record<'_>> {
+        let record = u32::try_from(id.0).map(|id| self.btf.record(id));
+        record.unwrap_or_else(|_| Err(self.btf.bad(format!("BTF type ID {} is too large", id.0))))
+    }
+
+    /// The definition, if there is one, of a structure or union that is only declared.
+    fn definition(&self, record: &Record<'_>) -> Result<Option<Record<'_>>> {
+        let wanted = if record.flag {
+            kind::UNION
+        } else {
+            kind::STRUCT
+        };
+        let named = self.named(self.btf.string(record.name)?)?;
+        Ok(named
+            .into_iter()
+            .map(|(_, record)| record)
+            .find(|record| record.kind == wanted))
+    }
+
+    /// A structure or union, or the definition of one.
+    fn defined(&self, id: TypeId) -> Result<Record<'_>> {
+        let record = self.record(id)?;
+        match record.kind {
+            kind::FWD => Ok(self.definition(&record)?.unwrap_or(record)),
+            _ => Ok(record),
+        }
+    }
+
+    fn enumerator_names(&self) -> Result<&[(Arc<str>, u32)]> {
+        if let Some(names) = self.enumerators.get() {
+            return Ok(names);
+        }
+        let mut names = Vec::new();
+        for id in self.btf.ids() {
+            let record = self.btf.record(id)?;
+            let words = match record.kind {
+                kind::ENUM => 2,
+                kind::ENUM64 => 3,
+                _ => continue,
+            };
+            for index in 0..record.count as usize {
+                let name = self.btf.string(record.word(index * words, &self.btf)?)?;
+                names.push((Arc::from(name), id));
+            }
+        }
+        names.sort_unstable();
+        Ok(self.enumerators.get_or_init(|| names))
+    }
+
+    /// Old records, without the kind flag, have the size of a bit field in its integer's type.
+    fn old_bit_field(&self, member_type: u32) -> Result<Option<(u64, u64)>> {
+        let mut id = member_type;
+        for _ in 0..MAX_CHAIN {
+            if id == 0 {
+                return Ok(None);
+            }
+            let record = self.btf.record(id)?;
+            match record.kind {
+                kind::TYPEDEF | kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = record.size_or_type;
+                }
+                kind::INT => {
+                    let encoding = record.word(0, &self.btf)?;
+                    let bits = u64::from(encoding & 0xff);
+                    let offset = u64::from(encoding >> 16 & 0xff);
+                    let is_whole = bits == u64::from(record.size_or_type) * 8 && offset == 0;
+                    return Ok((!is_whole && bits != 0).then_some((bits, offset)));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn function_shape(&self, prototype: &Record<'_>) -> Result<Shape> {
+        let mut parameters = Vec::new();
+        let mut is_variadic = false;
+        for index in 0..prototype.count as usize {
+            let name = prototype.word(index * 2, &self.btf)?;
+            let type_id = prototype.word(index * 2 + 1, &self.btf)?;
+            if name == 0 && type_id == 0 {
+                is_variadic = true;
+                break;
+            }
+            parameters.push(ParameterDescription {
+                name: match name {
+                    0 => None,
+                    offset => Some(self.btf.string(offset)?.into()),
+                },
+                type_id: reference(type_id),
+            });
+        }
+        Ok(Shape::Function {
+            returns: reference(prototype.size_or_type),
+            parameters,
+            is_variadic,
+        })
+    }
+
+    fn int_shape(&self, record: &Record<'_>) -> Result<Shape> {
+        const SIGNED: u32 = 1 << 24;
+        const BOOL: u32 = 1 << 26;
+        let name = self.btf.string(record.name)?.into();
+        let size = u64::from(record.size_or_type);
+        let encoding = record.word(0, &self.btf)?;
+        let byte_order = self.btf.byte_order();
+        Ok(if encoding & BOOL != 0 {
+            Shape::Bool {
+                name,
+                size,
+                byte_order,
+            }
+        } else {
+            Shape::Int {
+                name,
+                size,
+                is_signed: encoding & SIGNED != 0,
+                byte_order,
+            }
+        })
+    }
+
+    fn shape(&self, id: TypeId) -> Result<Shape> {
+        let record = self.record(id)?;
+        let byte_order = self.btf.byte_order();
+        let target = reference(record.size_or_type);
+        let qualified = |qualifiers| Shape::Qualified { qualifiers, target };
+        Ok(match record.kind {
+            kind::INT => self.int_shape(&record)?,
+            kind::FLOAT => Shape::Float {
+                name: self.btf.string(record.name)?.into(),
+                size: u64::from(record.size_or_type),
+                byte_order,
+            },
+            kind::PTR => Shape::Pointer {
+                kind: PointerKind::Pointer,
+                target,
+                size: u64::from(self.pointer_size),
+                byte_order,
+            },
+            kind::ARRAY => Shape::Array {
+                element: reference(record.word(0, &self.btf)?),
+                // A flexible array has no length, which BTF writes as 0.
+                dimensions: vec![match record.word(2, &self.btf)? {
+                    0 => None,
+                    length => Some(u64::from(length)),
+                }],
+            },
+            kind::STRUCT | kind::UNION | kind::FWD => {
+                let definition = match record.kind {
+                    kind::FWD => self.definition(&record)?,
+                    _ => Some(record),
+                };
+                let is_union =
+                    record.kind == kind::UNION || record.kind == kind::FWD && record.flag;
+                Shape::Compound {
+                    kind: if is_union {
+                        CompoundKind::Union
+                    } else {
+                        CompoundKind::Struct
+                    },
+                    tag: self.name(&record)?,
+                    size: definition.map(|record| u64::from(record.size_or_type)),
+                }
+            }
+            kind::ENUM | kind::ENUM64 => Shape::Enum {
+                tag: self.name(&record)?,
+                // An enumeration without enumerators is only declared.
+                integer: (record.count != 0).then_some(EnumInteger::Plain {
+                    size: u64::from(record.size_or_type),
+                    is_signed: record.flag,
+                }),
+            },
+            kind::TYPEDEF => Shape::Typedef {
+                name: self.btf.string(record.name)?.into(),
+                target,
+            },
+            kind::VOLATILE => qualified(Qualifiers::VOLATILE),
+            kind::CONST => qualified(Qualifiers::CONST),
+            kind::RESTRICT => qualified(Qualifiers::RESTRICT),
+            kind::TYPE_TAG | kind::VAR => qualified(Qualifiers::empty()),
+            kind::FUNC => self.function_shape(&self.btf.record(record.size_or_type)?)?,
+            kind::FUNC_PROTO => self.function_shape(&record)?,
+            other => {
+                return Err(self.btf.bad(format!(
+                    "BTF type ID {} of kind {other} is not a type",
+                    id.0
+                )));
+            }
+        })
+    }
+
+    /// The offset of a per-CPU variable from the start of each CPU's area.
+    fn per_cpu_offset(&self, variable: u32) -> Result<Option<u64>> {
+        for (_, section) in self.named(".data..percpu")? {
+            if section.kind != kind::DATASEC {
+                continue;
+            }
+            for index in 0..section.count as usize {
+                if section.word(index * 3, &self.btf)? == variable {
+                    return section
+                        .word(index * 3 + 1, &self.btf)
+                        .map(|offset| Some(offset.into()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn address(&self, name: &str) -> Location {
+        let symbol = self
+            .symbols
+            .as_ref()
+            .and_then(|symbols| symbols.by_name(name));
+        match symbol {
+            Some(symbol) => Location::Address(symbol.address),
+            None => Location::Absent(AbsenceReason::Other),
+        }
+    }
+}
+
+/// A type by its ID; 0 is `void`.
+fn reference(id: u32) -> Option<TypeId> {
+    (id != 0).then_some(TypeId(u64::from(id)))
+}
+
+fn kinds_of(record: &Record<'_>) -> TypeKinds {
+    match record.kind {
+        // Truth values are told from integers by the record's encoding.
+        kind::INT => TypeKinds::INT | TypeKinds::BOOL,
+        kind::FLOAT => TypeKinds::FLOAT,
+        kind::STRUCT => TypeKinds::STRUCT,
+        kind::UNION => TypeKinds::UNION,
+        kind::FWD if record.flag => TypeKinds::UNION,
+        kind::FWD => TypeKinds::STRUCT,
+        kind::ENUM | kind::ENUM64 => TypeKinds::ENUM,
+        kind::TYPEDEF => TypeKinds::TYPEDEF,
+        _ => TypeKinds::empty(),
+    }
+}
+
+impl TypeSource for BtfSource {
+    fn format(&self) -> &'static str {
+        "btf"
+    }
+
+    fn find_types(
+        &self,
+        kinds: TypeKinds,
+        name: &str,
+        file_name: Option<&str>,
+    ) -> Result<Vec<TypeId>> {
+        if file_name.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for (id, record) in self.named(name)? {
+            if !kinds_of(&record).intersects(kinds) {
+                continue;
+            }
+            let id = TypeId(u64::from(id));
+            let is_bool = matches!(self.shape(id)?, Shape::Bool { .. });
+            if record.kind == kind::INT
+                && !kinds.contains(if is_bool {
+                    TypeKinds::BOOL
+                } else {
+                    TypeKinds::INT
+                })
+            {
+                continue;
+            }
+            found.push((record.kind == kind::FWD, id));
+        }
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
+    fn find_objects(
+        &self,
+        kinds: ObjectKinds,
+        name: &str,
+        file_name: Option<&str>,
+    ) -> Result<Vec<ObjectDescription>> {
+        let mut found = Vec::new();
+        if file_name.is_some() {
+            return Ok(found);
+        }
+        for (id, record) in self.named(name)? {
+            let location = match record.kind {
+                kind::VAR if kinds.contains(ObjectKinds::VARIABLE) => {
+                    match self.per_cpu_offset(id)? {
+                        Some(offset) => Location::Address(offset),
+                        None => self.address(name),
+                    }
+                }
+                kind::FUNC if kinds.contains(ObjectKinds::FUNCTION) => self.address(name),
+                _ => continue,
+            };
+            let type_id = match record.kind {
+                kind::VAR => reference(record.size_or_type),
+                _ => reference(id),
+            };
+            found.push(ObjectDescription { type_id, location });
+        }
+        if kinds.contains(ObjectKinds::CONSTANT) {
+            let names = self.enumerator_names()?;
+            let start = names.partition_point(|(known, _)| &**known < name);
+            for (_, id) in names[start..]
+                .iter()
+                .take_while(|(known, _)| &**known == name)
+            {
+                let type_id = TypeId(u64::from(*id));
+                let value = self
+                    .enumerators(type_id)?
+                    .into_iter()
+                    .find(|it| &*it.name == name);
+                if let Some(value) = value {
+                    found.push(ObjectDescription {
+                        type_id: Some(type_id),
+                        location: Location::Constant(crate::description::ConstantValue::Integer(
+                            value.value,
+                        )),
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn describe(&self, id: TypeId) -> Result<TypeDescription> {
+        Ok(TypeDescription {
+            language: Language::C,
+            shape: self.shape(id)?,
+        })
+    }
+
+    fn members(&self, id: TypeId) -> Result<Vec<MemberDescription>> {
+        let record = self.defined(id)?;
+        if !matches!(record.kind, kind::STRUCT | kind::UNION) {
+            return Ok(Vec::new());
+        }
+        (0..record.count as usize)
+            .map(|index| {
+                let word = |position| record.word(index * 3 + position, &self.btf);
+                let (name, type_id, offset) = (word(0)?, word(1)?, word(2)?);
+                let (bit_offset, bit_field_size) = if record.flag {
+                    let size = u64::from(offset >> 24);
+                    (u64::from(offset & 0x00ff_ffff), (size != 0).then_some(size))
+                } else {
+                    match self.old_bit_field(type_id)? {
+                        Some((size, shift)) => (u64::from(offset) + shift, Some(size)),
+                        None => (u64::from(offset), None),
+                    }
+                };
+                Ok(MemberDescription {
+                    name: match name {
+                        0 => None,
+                        offset => Some(self.btf.string(offset)?.into()),
+                    },
+                    type_id: reference(type_id),
+                    bit_offset,
+                    bit_field_size,
+                    is_base_class: false,
+                })
+            })
+            .collect()
+    }
+
+    fn enumerators(&self, id: TypeId) -> Result<Vec<EnumeratorDescription>> {
+        let record = self.record(id)?;
+        (0..record.count as usize)
+            .filter(|_| matches!(record.kind, kind::ENUM | kind::ENUM64))
+            .map(|index| {
+                let words = if record.kind == kind::ENUM64 { 3 } else { 2 };
+                let word = |position| record.word(index * words + position, &self.btf);
+                let low = word(1)?;
+                let value = match (record.kind, record.flag) {
+                    (kind::ENUM64, is_signed) => {
+                        let value = u64::from(word(2)?) << 32 | u64::from(low);
+                        if is_signed {
+                            i128::from(value as i64)
+                        } else {
+                            i128::from(value)
+                        }
+                    }
+                    (_, true) => i128::from(low as i32),
+                    // Before the kind flag meant a sign ("bpf: Add btf enum64 support", 6.0),
+                    // negative enumerators were written the same way.
+                    (_, false) => i128::from(low),
+                };
+                Ok(EnumeratorDescription {
+                    name: self.btf.string(word(0)?)?.into(),
+                    value,
+                })
+            })
+            .collect()
+    }
+
+    fn type_names(&self, kinds: TypeKinds) -> Result<Vec<Arc<str>>> {
+        let mut found: Vec<Arc<str>> = Vec::new();
+        for id in &self.names {
+            let record = self.btf.record(*id)?;
+            if kinds_of(&record).intersects(kinds) {
+                found.push(self.btf.string(record.name)?.into());
+            }
+        }
+        found.dedup();
+        Ok(found)
+    }
+}
