@@ -487,3 +487,188 @@ impl TypeSource for BtfSource {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::{ConstantValue, TypeDescription};
+
+    /// BTF with two integers, a bit-field structure, its forward declaration, an array, a typed
+    /// function, a 64-bit enumeration and a per-CPU variable.
+    fn sample() -> Vec<u8> {
+        let mut strings = vec![0];
+        let mut string = |text: &str| {
+            let offset = strings.len() as u32;
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+            offset
+        };
+        let info = |kind: u32, count: u32, flag: bool| kind << 24 | count | u32::from(flag) << 31;
+        let int = string("int");
+        let words: Vec<u32> = vec![
+            // 1: int, 2: its pointer
+            int,
+            info(kind::INT, 0, false),
+            4,
+            1 << 24 | 32,
+            0,
+            info(kind::PTR, 0, false),
+            1,
+            // 3: struct s { int a : 3; int *p; }
+            string("s"),
+            info(kind::STRUCT, 2, true),
+            16,
+            string("a"),
+            1,
+            3 << 24 | 5,
+            string("p"),
+            2,
+            64,
+            // 4: struct s, declared
+            string("s"),
+            info(kind::FWD, 0, false),
+            0,
+            // 5: int [7]
+            0,
+            info(kind::ARRAY, 0, false),
+            0,
+            1,
+            1,
+            7,
+            // 6, 7: int f(struct s *, ...)
+            0,
+            info(kind::FUNC_PROTO, 2, false),
+            1,
+            string("it"),
+            3,
+            0,
+            0,
+            string("f"),
+            info(kind::FUNC, 1, false),
+            6,
+            // 8: enum e { BIG = 1 << 40 }, 64 bits
+            string("e"),
+            info(kind::ENUM64, 1, false),
+            8,
+            string("BIG"),
+            0,
+            1 << 8,
+            // 9, 10: int v, per CPU at 0x40
+            string("v"),
+            info(kind::VAR, 0, false),
+            1,
+            1,
+            string(".data..percpu"),
+            info(kind::DATASEC, 1, false),
+            0,
+            9,
+            0x40,
+            4,
+        ];
+        let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&types);
+        bytes.extend_from_slice(&strings);
+        bytes
+    }
+
+    fn source(bytes: &[u8]) -> Result<BtfSource> {
+        let btf = Btf::parse("sample", bytes.into(), None)?;
+        BtfSource::new(Arc::new(btf), None, 8)
+    }
+
+    #[test]
+    fn members_have_their_bit_fields() {
+        let source = source(&sample()).expect("the sample is valid");
+        let found = source
+            .find_types(TypeKinds::STRUCT, "s", None)
+            .expect("names are sorted");
+        assert_eq!(found, [TypeId(3), TypeId(4)], "the definition comes first");
+        for id in found {
+            let members = source.members(id).expect("both are the definition");
+            let places: Vec<_> = members
+                .iter()
+                .map(|member| {
+                    (
+                        member.name.as_deref(),
+                        member.bit_offset,
+                        member.bit_field_size,
+                    )
+                })
+                .collect();
+            assert_eq!(places, [(Some("a"), 5, Some(3)), (Some("p"), 64, None)]);
+            let Ok(TypeDescription {
+                shape: Shape::Compound { size, .. },
+                ..
+            }) = source.describe(id)
+            else {
+                panic!("a structure is described as one");
+            };
+            assert_eq!(size, Some(16));
+        }
+    }
+
+    #[test]
+    fn functions_enumerators_and_per_cpu_variables_are_found() {
+        let source = source(&sample()).expect("the sample is valid");
+        let Shape::Function {
+            parameters,
+            is_variadic,
+            returns,
+        } = source.describe(TypeId(7)).expect("a function").shape
+        else {
+            panic!("a function is described as one");
+        };
+        assert_eq!(
+            (parameters.len(), is_variadic, returns),
+            (1, true, Some(TypeId(1)))
+        );
+        let object = |kinds, name| {
+            let found = source.find_objects(kinds, name, None).expect("a lookup");
+            found.first().map(|object| object.location.clone())
+        };
+        assert_eq!(
+            object(ObjectKinds::CONSTANT, "BIG"),
+            Some(Location::Constant(ConstantValue::Integer(1 << 40)))
+        );
+        assert_eq!(
+            object(ObjectKinds::VARIABLE, "v"),
+            Some(Location::Address(0x40))
+        );
+        assert_eq!(object(ObjectKinds::VARIABLE, "nope"), None);
+    }
+
+    #[test]
+    fn damaged_tables_are_errors() {
+        let whole = sample();
+        let visit = |source: &BtfSource| {
+            for id in 0..16 {
+                let _ = source.describe(TypeId(id));
+                let _ = source.members(TypeId(id));
+                let _ = source.enumerators(TypeId(id));
+            }
+            let _ = source.find_objects(ObjectKinds::all(), "v", None);
+        };
+        for length in 0..whole.len() {
+            assert!(source(&whole[..length]).is_err(), "cut to {length} bytes");
+        }
+        for position in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[position] = value;
+                if let Ok(source) = source(&damaged) {
+                    visit(&source);
+                }
+            }
+        }
+    }
+}
