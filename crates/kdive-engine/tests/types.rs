@@ -381,7 +381,7 @@ fn endless() -> Type {
     ty
 }
 
-fn is_too_deep<T>(result: kdive_engine::Result<T>) -> bool {
+fn is_too_deep<T>(result: &kdive_engine::Result<T>) -> bool {
     matches!(result, Err(kdive_engine::Error::Recursion(_)))
 }
 
@@ -389,10 +389,10 @@ fn is_too_deep<T>(result: kdive_engine::Result<T>) -> bool {
 fn structures_that_contain_themselves_are_errors() {
     let program = program();
     let ty = endless();
-    assert!(is_too_deep(ty.definition()));
-    assert!(is_too_deep(ty.variable_declaration("v")));
-    assert!(is_too_deep(ty.find_member("a")));
-    assert!(is_too_deep(ty.alignment()));
+    assert!(is_too_deep(&ty.definition()));
+    assert!(is_too_deep(&ty.variable_declaration("v")));
+    assert!(is_too_deep(&ty.find_member("a")));
+    assert!(is_too_deep(&ty.alignment()));
     assert_eq!(ty.type_name().unwrap(), "struct <anonymous>");
     assert!(
         ty.constructor_call(&program)
@@ -400,7 +400,7 @@ fn structures_that_contain_themselves_are_errors() {
             .contains("prog.type('struct <anonymous>')")
     );
     let object = Object::from_bytes(&program, ty, &[1; 8], 0, None).unwrap();
-    assert!(is_too_deep(object.format(&FormatOptions::default())));
+    assert!(is_too_deep(&object.format(&FormatOptions::default())));
     assert!(object.value().is_err());
     assert!(object.constructor_call().is_err());
 }
@@ -414,10 +414,10 @@ fn ten_thousand_aliases_are_an_error() {
     }
     assert_eq!(ty.type_name().unwrap(), "alias");
     assert_eq!(ty.definition().unwrap(), "typedef alias alias");
-    assert!(is_too_deep(ty.unaliased()));
-    assert!(is_too_deep(ty.size()));
-    assert!(is_too_deep(ty.constructor_call(&program)));
-    assert!(is_too_deep(Object::from_integer(&program, ty, 1)));
+    assert!(is_too_deep(&ty.unaliased()));
+    assert!(is_too_deep(&ty.size()));
+    assert!(is_too_deep(&ty.constructor_call(&program)));
+    assert!(is_too_deep(&Object::from_integer(&program, ty, 1)));
 }
 
 #[test]

@@ -289,23 +289,22 @@ impl Object {
                     Some(_) => real.size()?.min(max_size),
                     None => max_size,
                 };
-                match &self.place {
-                    Place::Reference {
-                        address,
-                        bit_offset: 0,
-                    } => self
+                if let Place::Reference {
+                    address,
+                    bit_offset: 0,
+                } = &self.place
+                {
+                    return self
                         .program
-                        .read_c_string(AddressSpace::Virtual, *address, limit),
-                    _ => {
-                        let mut bytes = self.to_bytes()?;
-                        let end = bytes
-                            .iter()
-                            .position(|byte| *byte == 0)
-                            .unwrap_or(bytes.len());
-                        bytes.truncate(end.min(limit as usize));
-                        Ok(bytes)
-                    }
+                        .read_c_string(AddressSpace::Virtual, *address, limit);
                 }
+                let mut bytes = self.to_bytes()?;
+                let end = bytes
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .unwrap_or(bytes.len());
+                bytes.truncate(end.min(limit as usize));
+                Ok(bytes)
             }
             _ => Err(Error::Type(format!(
                 "string() argument must be an array or pointer, not '{}'",

@@ -121,63 +121,9 @@ impl ImportedTypes {
                 byte_order,
             } => Type::float(&name, size, byte_order, language),
             Shape::Compound { kind, tag, size } => {
-                let kind = match kind {
-                    CompoundKind::Struct => TypeKind::Struct,
-                    CompoundKind::Union => TypeKind::Union,
-                    CompoundKind::Class => TypeKind::Class,
-                };
-                if size.is_none()
-                    && let Some(complete) = self.complete(kind.as_set(), tag.as_deref())?
-                {
-                    return Ok(complete);
-                }
-                let (members, parameters) = (self.myself.clone(), self.myself.clone());
-                Type::new(TypeData {
-                    kind,
-                    language,
-                    primitive: None,
-                    name: tag,
-                    size,
-                    byte_order: self.byte_order,
-                    detail: Detail::Compound {
-                        members: size.map(|_| LazyList::lazy(move || owner(&members)?.members(id))),
-                        table: OnceLock::new(),
-                        template_parameters: LazyList::lazy(move || {
-                            owner(&parameters)?.template_parameters(id)
-                        }),
-                    },
-                })
+                self.make_compound(id, kind, tag, size, language)?
             }
-            Shape::Enum { tag, integer } => {
-                if integer.is_none()
-                    && let Some(complete) = self.complete(TypeKinds::ENUM, tag.as_deref())?
-                {
-                    return Ok(complete);
-                }
-                let integer = integer.map(|integer| match integer {
-                    EnumInteger::Type(id) => self.link(Some(id)),
-                    EnumInteger::Plain { size, is_signed } => Link::Ready(Type::int(
-                        "<unknown>",
-                        size,
-                        is_signed,
-                        self.byte_order,
-                        language,
-                    )),
-                });
-                let enumerators = self.myself.clone();
-                Type::new(TypeData {
-                    kind: TypeKind::Enum,
-                    language,
-                    primitive: None,
-                    name: tag,
-                    size: None,
-                    byte_order: self.byte_order,
-                    detail: Detail::Enum {
-                        integer,
-                        enumerators: LazyList::lazy(move || owner(&enumerators)?.enumerators(id)),
-                    },
-                })
-            }
+            Shape::Enum { tag, integer } => self.make_enumeration(id, tag, integer, language)?,
             Shape::Typedef { name, target } => {
                 let primitive = match &*name {
                     "size_t" => Some(PrimitiveType::SizeT),
@@ -247,6 +193,79 @@ impl ImportedTypes {
                 })
             }
         })
+    }
+
+    fn make_compound(
+        &self,
+        id: TypeId,
+        kind: CompoundKind,
+        tag: Option<Arc<str>>,
+        size: Option<u64>,
+        language: super::Language,
+    ) -> Result<Type> {
+        let kind = match kind {
+            CompoundKind::Struct => TypeKind::Struct,
+            CompoundKind::Union => TypeKind::Union,
+            CompoundKind::Class => TypeKind::Class,
+        };
+        if size.is_none()
+            && let Some(complete) = self.complete(kind.as_set(), tag.as_deref())?
+        {
+            return Ok(complete);
+        }
+        let (members, parameters) = (self.myself.clone(), self.myself.clone());
+        Ok(Type::new(TypeData {
+            kind,
+            language,
+            primitive: None,
+            name: tag,
+            size,
+            byte_order: self.byte_order,
+            detail: Detail::Compound {
+                members: size.map(|_| LazyList::lazy(move || owner(&members)?.members(id))),
+                table: OnceLock::new(),
+                template_parameters: LazyList::lazy(move || {
+                    owner(&parameters)?.template_parameters(id)
+                }),
+            },
+        }))
+    }
+
+    fn make_enumeration(
+        &self,
+        id: TypeId,
+        tag: Option<Arc<str>>,
+        integer: Option<EnumInteger>,
+        language: super::Language,
+    ) -> Result<Type> {
+        if integer.is_none()
+            && let Some(complete) = self.complete(TypeKinds::ENUM, tag.as_deref())?
+        {
+            return Ok(complete);
+        }
+        let integer = integer.map(|integer| match integer {
+            EnumInteger::Type(id) => self.link(Some(id)),
+            EnumInteger::Plain { size, is_signed } => Link::Ready(Type::int(
+                "<unknown>",
+                size,
+                is_signed,
+                self.byte_order,
+                language,
+            )),
+        });
+        let enumerators = self.myself.clone();
+        Ok(Type::new(TypeData {
+            kind: TypeKind::Enum,
+            language,
+            primitive: None,
+            name: tag,
+            size: None,
+            byte_order: self.byte_order,
+            detail: Detail::Enum {
+                integer,
+                enumerators: LazyList::lazy(move || owner(&enumerators)?.enumerators(id)),
+            },
+        }))
     }
 
     fn make_array(

@@ -105,12 +105,11 @@ impl Type {
             return Ok(None);
         };
         let members = members.get()?;
-        let table = match table.get() {
-            Some(table) => table,
-            None => {
-                let built = MemberTable::build(members)?;
-                table.get_or_init(|| built)
-            }
+        let table = if let Some(table) = table.get() {
+            table
+        } else {
+            let built = MemberTable::build(members)?;
+            table.get_or_init(|| built)
         };
         Ok(Some((members, table)))
     }

@@ -182,7 +182,7 @@ impl Generator {
         let count = self.below(width);
         let right = self.constant(PrimitiveType::Int, "int", count.into());
         let operator = self.one_of(&[BinaryOperator::ShiftLeft, BinaryOperator::ShiftRight]);
-        binary(left, operator, right)
+        binary(&left, operator, &right)
     }
 
     fn arithmetic(&mut self, depth: u64) -> Part {
@@ -213,13 +213,13 @@ impl Generator {
         if has_float && !takes_floats {
             return left;
         }
-        binary(left, operator, right)
+        binary(&left, operator, &right)
     }
 
     fn leaf(&mut self) -> Part {
         match self.below(10) {
             0 | 1 => self.float(),
-            2 | 3 | 4 => self.bit_field(),
+            2..=4 => self.bit_field(),
             5 => self.wide_integer(),
             _ => {
                 let (primitive, name) = self.one_of(&INTEGERS);
@@ -355,17 +355,17 @@ impl Generator {
         match self.below(4) {
             0 => {
                 let index = self.index();
-                finish(binary(first, BinaryOperator::Add, index))
+                finish(binary(&first, BinaryOperator::Add, &index))
             }
             1 => {
                 let index = self.index();
-                finish(binary(index, BinaryOperator::Add, first))
+                finish(binary(&index, BinaryOperator::Add, &first))
             }
             2 => {
                 let index = self.index();
-                finish(binary(first, BinaryOperator::Subtract, index))
+                finish(binary(&first, BinaryOperator::Subtract, &index))
             }
-            _ if self.below(2) == 0 => finish(binary(first, BinaryOperator::Subtract, second)),
+            _ if self.below(2) == 0 => finish(binary(&first, BinaryOperator::Subtract, &second)),
             _ => {
                 let is_less =
                     first.object.compare(&second.object).expect("an order") == Some(Ordering::Less);
@@ -409,8 +409,8 @@ fn joined(left: &Part, sign: &str, right: &Part) -> (String, Vec<(String, String
     (format!("({} {sign} {right_text})", left.text), fields)
 }
 
-fn binary(left: Part, operator: BinaryOperator, right: Part) -> Part {
-    let (text, fields) = joined(&left, operator.symbol(), &right);
+fn binary(left: &Part, operator: BinaryOperator, right: &Part) -> Part {
+    let (text, fields) = joined(left, operator.symbol(), right);
     Part {
         object: left
             .object
