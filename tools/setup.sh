@@ -52,6 +52,17 @@ setup_rust() {
     need cc gcc libc6-dev
 }
 
+# Compilers and debuggers that tests compile with and compare with.
+setup_peers() {
+    need gcc gcc libc6-dev
+    need g++ g++
+    need clang clang
+    need objcopy binutils
+    need dwz dwz
+    need gdb gdb
+    need xz xz-utils
+}
+
 # build [OPTION]...: build the native module and install kdive in place, with these options of maturin develop.
 build() {
     say "building kdive (maturin develop $*)"
