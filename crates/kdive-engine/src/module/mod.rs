@@ -5,14 +5,18 @@
 
 mod files;
 mod kernel;
+mod options;
 mod process;
 mod registry;
+mod standard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
+pub use options::{DebugInfoOptions, KmodSearchMethod};
 pub use registry::{DebugInfoFinder, LoadReport, ModuleRegistry};
+pub(crate) use standard::StandardFinder;
 
 use crate::object::Object;
 use crate::program::Program;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use kdive_debuginfo::elf::ElfFile;
 
-use super::{Module, ModuleKind, kernel, process};
+use super::{DebugInfoOptions, Module, ModuleKind, kernel, process};
 use crate::program::{FinderRegistry, Program};
 use crate::{Error, Result};
 
@@ -22,6 +22,7 @@ pub struct ModuleRegistry {
     /// Held while modules are made of what is loaded, so that each is made once.
     creating: Mutex<()>,
     finders: FinderRegistry<dyn DebugInfoFinder>,
+    options: RwLock<DebugInfoOptions>,
 }
 
 /// What came of loading debug information.
@@ -54,6 +55,24 @@ impl ModuleRegistry {
 }
 
 impl Program {
+    /// How the files of modules are searched for.
+    pub fn debug_info_options(&self) -> DebugInfoOptions {
+        self.modules
+            .options
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sets how the files of modules are searched for.
+    pub fn set_debug_info_options(&self, options: DebugInfoOptions) {
+        *self
+            .modules
+            .options
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = options;
+    }
+
     /// The modules of the program.
     pub fn modules(&self) -> &ModuleRegistry {
         &self.modules

@@ -8,6 +8,7 @@ use kdive_debuginfo::symbols::SymbolTable;
 
 use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolFinder, SymbolQuery, TypeFinder};
 use crate::Result;
+use crate::module::StandardFinder;
 use crate::object::{AbsenceReason, Object};
 use crate::types::{ImportedTypes, Type};
 
@@ -86,6 +87,8 @@ pub(crate) fn register_finders(program: &Program) {
     let _ = program
         .symbols
         .register("elf", Arc::new(ModuleSymbols), Some(-1));
+    let finders = program.modules().finders();
+    let _ = finders.register("standard", Arc::new(StandardFinder), Some(-1));
 }
 
 impl TypeFinder for FormatFinder {

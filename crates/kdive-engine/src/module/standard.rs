@@ -1,0 +1,171 @@
+//! The finder of debug information in the standard places of this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::search::{
+    SearchDirectories, WantedKind, WantedModule, debug_file_paths, module_path,
+};
+
+use super::{DebugInfoFinder, DebugInfoOptions, KmodSearchMethod, Module, ModuleKind};
+use crate::Result;
+use crate::program::Program;
+
+/// Below `/lib/modules/RELEASE`, kernel modules are not nested deeper than this.
+const MAX_DEPTH: usize = 16;
+
+/// Looks where distributions install debug information.
+pub(crate) struct StandardFinder;
+
+impl DebugInfoFinder for StandardFinder {
+    fn find(&self, program: &Arc<Program>, modules: &[Arc<Module>]) -> Result<()> {
+        program.find_standard_debug_info(modules, &program.debug_info_options())
+    }
+}
+
+impl Program {
+    /// Looks for the files that modules want in the standard places.
+    pub fn find_standard_debug_info(
+        &self,
+        modules: &[Arc<Module>],
+        options: &DebugInfoOptions,
+    ) -> Result<()> {
+        let release = self
+            .target()
+            .and_then(|target| target.vmcoreinfo.as_ref()?.os_release().map(str::to_owned));
+        let roots: Vec<Root> = options
+            .kernel_directories
+            .iter()
+            .map(|directory| Root::new(directory, release.as_deref(), options.try_kmod))
+            .collect();
+        for module in modules {
+            for root in &roots {
+                for path in candidates(module, root, release.as_deref(), options) {
+                    if !module.wants_debug_file() && !module.wants_loaded_file() {
+                        break;
+                    }
+                    // A file that is absent or not the right one leaves the module as it was.
+                    if path.is_file() {
+                        let _ = module.try_file(&path, false);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A directory that is laid out like the root directory, with the kernel modules in it.
+struct Root {
+    directory: PathBuf,
+    modules_dep: Option<String>,
+    walked: Vec<PathBuf>,
+}
+
+impl Root {
+    fn new(directory: &str, release: Option<&str>, method: KmodSearchMethod) -> Self {
+        let directory = PathBuf::from(if directory.is_empty() { "/" } else { directory });
+        let mut root = Self {
+            directory,
+            modules_dep: None,
+            walked: Vec::new(),
+        };
+        let Some(release) = release else {
+            return root;
+        };
+        let modules = root.directory.join("lib/modules").join(release);
+        if !matches!(method, KmodSearchMethod::None | KmodSearchMethod::Walk) {
+            root.modules_dep = std::fs::read_to_string(modules.join("modules.dep")).ok();
+        }
+        let walks = match method {
+            KmodSearchMethod::None | KmodSearchMethod::Depmod => false,
+            KmodSearchMethod::DepmodOrWalk => root.modules_dep.is_none(),
+            KmodSearchMethod::Walk | KmodSearchMethod::DepmodAndWalk => true,
+        };
+        if walks {
+            walk(&modules, &modules, 0, &mut root.walked);
+        }
+        root
+    }
+
+    /// The path of a kernel module below `/lib/modules/RELEASE`.
+    fn kernel_module(&self, name: &str) -> Option<&Path> {
+        let listed = self
+            .modules_dep
+            .as_deref()
+            .and_then(|text| module_path(text, name));
+        listed.or_else(|| {
+            let wanted = name.replace('-', "_");
+            let is_wanted = |path: &&PathBuf| {
+                let file = path
+                    .file_name()
+                    .and_then(|file| file.to_str())
+                    .unwrap_or_default();
+                file.split_once(".ko")
+                    .is_some_and(|(stem, _)| stem.replace('-', "_") == wanted)
+            };
+            self.walked.iter().find(is_wanted).map(PathBuf::as_path)
+        })
+    }
+}
+
+/// The files below `directory`, relative to `base`. What can't be read is passed over.
+fn walk(directory: &Path, base: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            // Links (`build`, `source`) are not followed.
+            Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => walk(&path, base, depth + 1, found),
+            Ok(kind) if kind.is_file() => {
+                if let Ok(path) = path.strip_prefix(base) {
+                    found.push(path.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The paths where the files of a module may be.
+fn candidates(
+    module: &Module,
+    root: &Root,
+    release: Option<&str>,
+    options: &DebugInfoOptions,
+) -> Vec<PathBuf> {
+    let loaded = module.loaded_file().path;
+    let link = loaded.filter(|_| options.try_debug_link).and_then(|path| {
+        let link = ElfFile::open(&path).ok()?.debug_link().ok()??;
+        Some((path, link))
+    });
+    let name = PathBuf::from(module.name());
+    let kind = match (module.kind(), release) {
+        (ModuleKind::Main, Some(release)) => WantedKind::Kernel { release },
+        (ModuleKind::Relocatable { .. }, Some(release)) => {
+            match root.kernel_module(module.name()) {
+                Some(path) => WantedKind::KernelModule { release, path },
+                None => return Vec::new(),
+            }
+        }
+        _ => WantedKind::Program { path: &name },
+    };
+    let build_id = module.build_id();
+    let wanted = WantedModule {
+        kind,
+        build_id: build_id.as_deref().filter(|_| options.try_build_id),
+        debug_link: link.as_ref().map(|(path, link)| (path.as_path(), link)),
+    };
+    let directories = SearchDirectories {
+        debug: options.directories.iter().map(PathBuf::from).collect(),
+        root: root.directory.clone(),
+    };
+    let mut paths = debug_file_paths(&wanted, &directories);
+    if !options.try_module_name {
+        paths.retain(|path| *path != name);
+    }
+    paths
+}
