@@ -3,7 +3,7 @@
 use kdive_debuginfo::description::{AbsenceReason, ObjectKinds, Qualifiers};
 use kdive_debuginfo::symbols::{SymbolBinding, SymbolKind};
 use kdive_engine::TypeKind;
-use kdive_engine::module::FileStatus;
+use kdive_engine::module::{FileStatus, KmodSearchMethod};
 use kdive_engine::types::PrimitiveType;
 use kdive_target::Architecture;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -144,6 +144,14 @@ enumeration!(SymbolKind, "SymbolKind", {
     Common => "COMMON",
     Tls => "TLS",
     IndirectFunction => "IFUNC",
+});
+
+enumeration!(KmodSearchMethod, "KmodSearchMethod", {
+    None => "NONE",
+    Depmod => "DEPMOD",
+    Walk => "WALK",
+    DepmodOrWalk => "DEPMOD_OR_WALK",
+    DepmodAndWalk => "DEPMOD_AND_WALK",
 });
 
 enumeration!(FileStatus, "ModuleFileStatus", {

@@ -17,10 +17,12 @@ mod language;
 mod log;
 mod module;
 mod object;
+mod options;
 mod parts;
 mod platform;
 mod pretty;
 mod program;
+mod search;
 mod source;
 mod stack;
 mod symbol;
@@ -52,6 +54,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<module::SharedLibraryModule>()?;
     module.add_class::<module::VdsoModule>()?;
     module.add_class::<object::Object>()?;
+    module.add_class::<options::DebugInfoOptions>()?;
     module.add_class::<parts::TypeEnumerator>()?;
     module.add_class::<parts::TypeMember>()?;
     module.add_class::<parts::TypeParameter>()?;
@@ -63,6 +66,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stack::StackFrame>()?;
     module.add_class::<stack::StackTrace>()?;
     module.add_class::<stack::Thread>()?;
+    module.add_class::<search::MemorySearchIterator>()?;
     module.add_class::<symbol::Symbol>()?;
     module.add_class::<symbol::SymbolIndex>()?;
     module.add_class::<types::Type>()?;

@@ -67,7 +67,8 @@ impl Program {
     }
 }
 
-fn space(physical: bool) -> AddressSpace {
+/// The address space that an argument `physical` chooses.
+pub(crate) fn space(physical: bool) -> AddressSpace {
     if physical {
         AddressSpace::Physical
     } else {

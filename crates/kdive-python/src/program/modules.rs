@@ -14,6 +14,7 @@ use super::finders::{Finder, registered, set_enabled};
 use crate::arguments::{FilePath, Truth};
 use crate::errors::{OrRaise, is_missing_debug_info, missing_debug_info};
 use crate::object::Object;
+use crate::options::DebugInfoOptions;
 use crate::{log, module};
 
 impl DebugInfoFinder for Finder {
@@ -273,6 +274,38 @@ impl Program {
             "missing debugging symbols for {}",
             missing.join(", ")
         )))
+    }
+
+    /// Search for the files of modules in the standard places.
+    #[pyo3(signature = (modules, options=None))]
+    fn find_standard_debug_info(
+        &self,
+        modules: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, DebugInfoOptions>>,
+    ) -> PyResult<()> {
+        let options = options.map_or_else(
+            || self.inner.debug_info_options(),
+            |options| options.get().get(),
+        );
+        let py = modules.py();
+        let modules = module::modules_of(modules)?;
+        py.detach(|| self.inner.find_standard_debug_info(&modules, &options))
+            .or_raise()
+    }
+
+    /// How debug information is searched for; its attributes may be set.
+    #[getter]
+    fn debug_info_options(&self) -> DebugInfoOptions {
+        DebugInfoOptions::of_program(self.inner.clone())
+    }
+
+    #[setter]
+    fn set_debug_info_options(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let options = value
+            .cast::<DebugInfoOptions>()
+            .map_err(|_| PyTypeError::new_err("debug_info_options must be DebugInfoOptions"))?;
+        self.inner.set_debug_info_options(options.get().get());
+        Ok(())
     }
 
     /// Add a function that finds the files of modules; like `register_type_finder`.
