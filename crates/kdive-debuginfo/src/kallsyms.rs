@@ -1,6 +1,6 @@
 //! The table of symbols that a Linux kernel has of itself, out of the memory of a target.
 //!
-//! VMCOREINFO says where the parts of the table are ("vmcoreinfo: add kallsyms_num_syms symbol"
+//! VMCOREINFO says where the parts of the table are ("vmcoreinfo: add `kallsyms_num_syms` symbol"
 //! and its neighbours, Linux 6.0). Names are compressed with 256 tokens; addresses are written
 //! in one of four ways, told apart by an address that is known.
 

@@ -35,15 +35,15 @@ impl BtfSource {
         symbols: Option<Arc<SymbolTable>>,
         pointer_size: u8,
     ) -> Result<BtfSource> {
-        let mut named = Vec::with_capacity(btf.ids().len());
+        let mut by_name = Vec::with_capacity(btf.ids().len());
         for id in btf.ids() {
             let record = btf.record(id)?;
             if record.name != 0 && !matches!(record.kind, kind::DECL_TAG | kind::TYPE_TAG) {
-                named.push((btf.string(record.name)?, id));
+                by_name.push((btf.string(record.name)?, id));
             }
         }
-        named.sort_unstable();
-        let names = named.into_iter().map(|(_, id)| id).collect();
+        by_name.sort_unstable();
+        let names = by_name.into_iter().map(|(_, id)| id).collect();
         Ok(BtfSource {
             btf,
             symbols,
@@ -308,10 +308,9 @@ fn kinds_of(record: &Record<'_>) -> TypeKinds {
         // Truth values are told from integers by the record's encoding.
         kind::INT => TypeKinds::INT | TypeKinds::BOOL,
         kind::FLOAT => TypeKinds::FLOAT,
-        kind::STRUCT => TypeKinds::STRUCT,
-        kind::UNION => TypeKinds::UNION,
         kind::FWD if record.flag => TypeKinds::UNION,
-        kind::FWD => TypeKinds::STRUCT,
+        kind::STRUCT | kind::FWD => TypeKinds::STRUCT,
+        kind::UNION => TypeKinds::UNION,
         kind::ENUM | kind::ENUM64 => TypeKinds::ENUM,
         kind::TYPEDEF => TypeKinds::TYPEDEF,
         _ => TypeKinds::empty(),
