@@ -72,18 +72,16 @@ impl Module {
         else {
             return 0;
         };
-        match file.kind() {
-            ElfKind::Relocatable => 0,
-            _ => {
-                let first = file
-                    .segments()
-                    .iter()
-                    .filter(|segment| segment.is_load())
-                    .map(|segment| segment.address / 4096 * 4096)
-                    .min();
-                start.wrapping_sub(first.unwrap_or(0))
-            }
+        if file.kind() == ElfKind::Relocatable {
+            return 0;
         }
+        let first = file
+            .segments()
+            .iter()
+            .filter(|segment| segment.is_load())
+            .map(|segment| segment.address / 4096 * 4096)
+            .min();
+        start.wrapping_sub(first.unwrap_or(0))
     }
 }
 

@@ -28,10 +28,9 @@ pub(crate) fn loaded_modules(program: &Arc<Program>) -> Result<Vec<(Arc<Module>,
         main.set_build_id(info.build_id());
     }
     let mut found = vec![(main.clone(), is_new)];
-    let head = match program.find_object_if_any("modules", ObjectKinds::VARIABLE, None)? {
-        Some(head) => head,
-        // Without types nothing can be said about loaded modules.
-        None => return Ok(found),
+    // Without types nothing can be said about loaded modules.
+    let Some(head) = program.find_object_if_any("modules", ObjectKinds::VARIABLE, None)? else {
+        return Ok(found);
     };
     if main.address_ranges().is_none() {
         main.set_address_ranges(kernel_range(program)?);

@@ -1,5 +1,6 @@
 //! The modules of a program, and loading debug information for them.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -238,11 +239,6 @@ impl Program {
     }
 
     fn why_unused(&self, file: &ElfFile) -> String {
-        let hex = |id: &[u8]| {
-            id.iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
         let own = match file.build_id() {
             Some(id) => format!("its build ID {}", hex(id)),
             None => "it has no build ID and".to_owned(),
@@ -268,4 +264,13 @@ impl Module {
     pub fn try_file(self: &Arc<Self>, path: &Path, force: bool) -> Result<bool> {
         self.try_elf(&Arc::new(ElfFile::open(path)?), force)
     }
+}
+
+/// The bytes of a build ID as two digits each.
+fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

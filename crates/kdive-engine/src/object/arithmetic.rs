@@ -83,9 +83,12 @@ struct Operand {
 impl Operand {
     fn of(object: &Object) -> Result<Operand> {
         let real = decayed_type(object)?.unqualified();
-        let ty = match object.ty.unaliased_kind()? {
-            TypeKind::Array | TypeKind::Function => real.clone(),
-            _ => object.ty.unqualified(),
+        let is_decayed =
+            real.kind() == TypeKind::Pointer && object.ty.unaliased_kind()? != TypeKind::Pointer;
+        let ty = if is_decayed {
+            real.clone()
+        } else {
+            object.ty.unqualified()
         };
         // To GCC a bit field of all bits is like any other member.
         let bit_field_size = match object.bit_field_size {
@@ -154,7 +157,11 @@ impl Operand {
     /// C's integer promotion, with GCC's rule for wide bit fields.
     fn promote(self, object: &Object) -> Result<Operand> {
         let program = &object.program;
-        if self.real.kind() == TypeKind::Float {
+        // Most operands have one of the types that promotion leaves alone.
+        let rank = self.real.primitive().and_then(PrimitiveType::rank);
+        if self.real.kind() == TypeKind::Float
+            || self.bit_field_size.is_none() && rank >= PrimitiveType::Int.rank()
+        {
             return Ok(self);
         }
         let int = Operand::plain(program.primitive_type(PrimitiveType::Int)?)?;

@@ -164,7 +164,7 @@ impl ImportedTypes {
         let ty = self.get(description.type_id)?;
         match description.location {
             Location::Address(address) => Object::reference(program, ty, address, 0, None),
-            Location::Constant(value) => self.constant(program, ty, value),
+            Location::Constant(value) => Self::constant(program, ty, value),
             Location::Absent(reason) => Object::absent(program, ty, reason, None),
             Location::ThreadLocal(_) => {
                 Object::absent(program, ty, AbsenceReason::NotImplemented, None)

@@ -7,9 +7,10 @@ use kdive_target::VmCoreInfo;
 use super::{ObjectFinder, ObjectKinds, Program};
 use crate::Result;
 use crate::object::{Number, Object};
-use crate::types::{PrimitiveType, Qualifiers, Type};
+use crate::types::{PointerKind, PrimitiveType, Qualifiers, Type, TypeKinds};
 
-/// Answers for `UTS_RELEASE`, `PAGE_SIZE`, `PAGE_SHIFT`, `PAGE_MASK`, `VMCOREINFO`, `jiffies`.
+/// Answers for constants from VMCOREINFO (`UTS_RELEASE`, `PAGE_SIZE` …), for such as follow from
+/// types (`THREAD_SIZE`, `SECTIONS_PER_ROOT`), and for `jiffies` and `vmemmap`.
 struct KernelConstants;
 
 pub(crate) fn register_finder(program: &Arc<Program>) -> Result<()> {
@@ -40,10 +41,11 @@ impl ObjectFinder for KernelConstants {
         {
             return Ok(Some(constant));
         }
-        if kinds.contains(ObjectKinds::VARIABLE) && name == "jiffies" {
-            return jiffies(program);
+        match name {
+            "jiffies" if kinds.contains(ObjectKinds::VARIABLE) => jiffies(program),
+            "vmemmap" if kinds.contains(ObjectKinds::CONSTANT) => vmemmap(program, &info),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     fn is_stable(&self) -> bool {
@@ -56,27 +58,97 @@ fn constant(program: &Arc<Program>, name: &str, info: &VmCoreInfo) -> Result<Opt
         let ty = program.primitive_type(primitive)?;
         Object::from_number(program, ty, Number::from(value), None).map(Some)
     };
+    let int = |value: Option<i64>| match value {
+        Some(value) => number(PrimitiveType::Int, value as u64),
+        None => Ok(None),
+    };
     match (name, info.page_size()) {
-        ("UTS_RELEASE", _) => info.os_release().map_or(Ok(None), |release| {
-            // With its terminating zero, as the kernel's own constant.
-            text(program, release.bytes().chain([0]).collect())
-        }),
-        ("VMCOREINFO", _) => text(program, info.raw().to_vec()),
+        // With its terminating zero, as the kernel's own constant.
+        ("UTS_RELEASE", _) => match info.os_release() {
+            Some(release) => text(program, &release.bytes().chain([0]).collect::<Vec<_>>()),
+            None => Ok(None),
+        },
+        ("VMCOREINFO", _) => text(
+            program,
+            &info.raw().iter().copied().chain([0]).collect::<Vec<_>>(),
+        ),
         ("PAGE_SIZE", Some(size)) => number(PrimitiveType::UnsignedLong, size),
-        ("PAGE_SHIFT", Some(size)) => {
-            number(PrimitiveType::UnsignedInt, u64::from(size.trailing_zeros()))
-        }
+        ("PAGE_SHIFT", Some(size)) => int(Some(i64::from(size.trailing_zeros()))),
         ("PAGE_MASK", Some(size)) => number(PrimitiveType::UnsignedLong, size.wrapping_neg()),
+        ("SECTION_SIZE_BITS" | "MAX_PHYSMEM_BITS", _) => int(info.number(name)),
+        ("NR_SECTION_ROOTS", _) => match info.length("mem_section") {
+            Some(length) => number(PrimitiveType::UnsignedLong, length),
+            None => Ok(None),
+        },
+        ("SECTIONS_PER_ROOT", Some(page_size)) => {
+            let size = match info.size("mem_section") {
+                Some(size) => size,
+                None => program
+                    .find_named_type(TypeKinds::STRUCT, "mem_section", None)?
+                    .size()?,
+            };
+            match page_size.checked_div(size) {
+                Some(count) => number(PrimitiveType::UnsignedLong, count),
+                None => Ok(None),
+            }
+        }
+        ("THREAD_SIZE", _) => {
+            let union = program.find_named_type(TypeKinds::UNION, "thread_union", None)?;
+            let stack = union.member("stack")?.ty.size()?;
+            number(PrimitiveType::UnsignedLong, stack)
+        }
         _ => Ok(None),
     }
 }
 
-fn text(program: &Arc<Program>, bytes: Vec<u8>) -> Result<Option<Object>> {
+/// The virtual array of all `struct page`, the first one's address included.
+///
+/// A present `struct mem_section` holds the address that page 0 would have, with flags in the
+/// lowest bits: `section_mem_map` is `vmemmap` itself where the kernel has a virtual memory map.
+fn vmemmap(program: &Arc<Program>, info: &VmCoreInfo) -> Result<Option<Object>> {
+    const FLAGS: u64 = 0x3f;
+    let page = program.find_named_type(TypeKinds::STRUCT, "page", None)?;
+    let ty = program.pointer_type(&page, PointerKind::Pointer)?;
+    let variable = |name| program.find_object_if_any(name, ObjectKinds::VARIABLE, None);
+    // x86-64 places the map at random ("x86/mm: Enable KASLR for vmemmap memory region", 4.8).
+    if let Some(base) = variable("vmemmap_base")? {
+        let address = base.number()?.to_bits() as u64;
+        return Object::from_number(program, ty, Number::from(address), None).map(Some);
+    }
+    let Some(sections) = variable("mem_section")? else {
+        return Ok(None);
+    };
+    let roots = info
+        .length("mem_section")
+        .unwrap_or(0)
+        .min(MAX_SECTION_ROOTS);
+    for root in 0..roots as i64 {
+        let root = sections.subscript(root)?;
+        if !root.is_truthy()? {
+            continue;
+        }
+        let map = root
+            .subscript(0)?
+            .member("section_mem_map")?
+            .number()?
+            .to_bits() as u64;
+        if map & !FLAGS != 0 {
+            let address = Number::from(map & !FLAGS);
+            return Object::from_number(program, ty, address, None).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// How many roots of memory sections are looked at: those of 52 bits of physical memory.
+const MAX_SECTION_ROOTS: u64 = 1 << 18;
+
+fn text(program: &Arc<Program>, bytes: &[u8]) -> Result<Option<Object>> {
     let character = program
         .primitive_type(PrimitiveType::Char)?
         .qualified(Qualifiers::CONST);
     let ty = Type::array(character, Some(bytes.len() as u64), program.language());
-    Object::from_bytes(program, ty, &bytes, 0, None).map(Some)
+    Object::from_bytes(program, ty, bytes, 0, None).map(Some)
 }
 
 /// `jiffies` is an alias of `jiffies_64` that the linker makes; debug information only declares

@@ -11,6 +11,7 @@ use super::scopes::Located;
 use super::{Inner, StackFrame};
 use crate::object::{AbsenceReason, Object};
 use crate::program::ObjectKinds;
+use crate::types::ImportedTypes;
 use crate::{Error, Result};
 
 /// How many callers may be asked for the values at the entry of a function.
@@ -109,7 +110,7 @@ impl StackFrame {
         };
         let expression = match variable.value {
             VariableValue::Constant(value) => {
-                return Ok((located.types.constant(program, ty, value)?, None));
+                return Ok((ImportedTypes::constant(program, ty, value)?, None));
             }
             VariableValue::OptimizedOut => return absent(Unavailable::OptimizedOut),
             VariableValue::Expression(expression) => expression,

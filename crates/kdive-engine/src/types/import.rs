@@ -341,7 +341,7 @@ impl ImportedTypes {
                     Some(value) => {
                         let program = self.program()?;
                         let ty = self.get(parameter.type_id)?;
-                        Content::from_object(self.constant(&program, ty, value)?)
+                        Content::from_object(Self::constant(&program, ty, value)?)
                     }
                 };
                 Ok(TemplateParameter {
@@ -355,7 +355,6 @@ impl ImportedTypes {
 
     /// The object for a value that debug information holds itself.
     pub(crate) fn constant(
-        &self,
         program: &Arc<Program>,
         ty: Type,
         value: ConstantValue,

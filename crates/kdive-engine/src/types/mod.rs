@@ -405,6 +405,9 @@ impl Type {
 
     /// The size of a value of this type in bytes.
     pub fn size(&self) -> Result<u64> {
+        if let Some(size) = self.data.size {
+            return Ok(size);
+        }
         let mut current = self.clone();
         let mut count: u64 = 1;
         for _ in 0..MAX_DEPTH {

@@ -247,7 +247,7 @@ impl Program {
         });
         py.detach(|| {
             self.inner
-                .add_memory_segment(space(physical), address, size, reader)
+                .add_memory_segment(space(physical), address, size, reader);
         });
         Ok(())
     }
