@@ -62,6 +62,7 @@ setup_peers() {
     need dwz dwz
     need gdb gdb
     need xz xz-utils
+    need zstd zstd
 }
 
 # build [OPTION]...: build the native module and install kdive in place, with these options of maturin develop.
