@@ -17,6 +17,10 @@ pub enum KmodSearchMethod {
 
 /// How the files of modules are searched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch that users know by its name"
+)]
 pub struct DebugInfoOptions {
     /// The directories of debug files.
     pub directories: Vec<String>,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::elf::{ElfFile, ElfKind};
 
 use super::{DebugInfoOptions, Module, ModuleKind, kernel, process};
 use crate::program::{FinderRegistry, Program};
@@ -232,7 +232,12 @@ impl Program {
             let is_same =
                 module.build_id().is_some() && module.build_id().as_deref() == file.build_id();
             if is_same || module.loaded_file().path.as_deref() == Some(file.path()) {
-                is_used |= module.try_elf(file, false)?;
+                is_used |= if file.kind() == ElfKind::Relocatable {
+                    // Opened again, with its sections where this module has them.
+                    module.try_file(file.path(), false)?
+                } else {
+                    module.try_elf(file, false)?
+                };
             }
         }
         Ok(is_used)
@@ -262,7 +267,12 @@ impl Module {
     /// Offers a file to the module: it is taken if it is wanted and has the module's build ID,
     /// or if `force`. Whether it was taken.
     pub fn try_file(self: &Arc<Self>, path: &Path, force: bool) -> Result<bool> {
-        self.try_elf(&Arc::new(ElfFile::open(path)?), force)
+        let mut file = ElfFile::open(path)?;
+        if file.kind() == ElfKind::Relocatable {
+            let addresses = self.section_addresses();
+            file = file.with_section_addresses(|name| addresses.get(name).copied());
+        }
+        self.try_elf(&Arc::new(file), force)
     }
 }
 
