@@ -167,12 +167,11 @@ fn numbers(
     };
     let mut ranges = Vec::new();
     for value in values {
-        let (least, greatest) = match value.cast::<PyTuple>() {
-            Ok(pair) => pair.extract::<(u64, u64)>()?,
-            Err(_) => {
-                let value = value.extract()?;
-                (value, value)
-            }
+        let (least, greatest) = if let Ok(pair) = value.cast::<PyTuple>() {
+            pair.extract::<(u64, u64)>()?
+        } else {
+            let value = value.extract()?;
+            (value, value)
         };
         ranges.push((fits(least)?, fits(greatest)?));
     }

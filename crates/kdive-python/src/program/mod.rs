@@ -245,10 +245,8 @@ impl Program {
             function: read_fn.clone().unbind(),
             is_physical: physical,
         });
-        py.detach(|| {
-            self.inner
-                .add_memory_segment(space(physical), address, size, reader);
-        });
+        let space = space(physical);
+        py.detach(|| self.inner.add_memory_segment(space, address, size, reader));
         Ok(())
     }
 
