@@ -1926,3 +1926,29 @@ class MemorySearchIterator(Generic[_T_co]):
         Returns:
             This iterator.
         """
+
+def _linux_helper_direct_mapping_offset(prog: Program) -> int:
+    """Return what is subtracted from an address in the direct mapping to get the physical one."""
+
+def _linux_helper_follow_phys(prog: Program, pgtable: SupportsIndex, address: SupportsIndex) -> int:
+    """Return the physical address of a virtual one.
+
+    Args:
+        prog: The kernel.
+        pgtable: The virtual address of the top-level page table of the address space.
+        address: The virtual address.
+
+    Raises:
+        FaultError: It is not mapped.
+    """
+
+def _linux_helper_kaslr_offset(prog: Program) -> int:
+    """Return by how much the addresses of the kernel were shifted when it booted."""
+
+def _linux_helper_pgtable_l5_enabled(prog: Program) -> bool:
+    """Return whether the kernel uses five levels of page tables."""
+
+def _linux_helper_read_vm(
+    prog: Program, pgtable: SupportsIndex, address: SupportsIndex, size: SupportsIndex
+) -> bytes:
+    """Read bytes of the address space of a top-level page table; see `_linux_helper_follow_phys`."""
