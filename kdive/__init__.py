@@ -80,9 +80,13 @@ from kdive._native import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, SupportsIndex
+    from typing import Any, SupportsIndex, overload
 
     from kdive._aliases import IntegerLike, Path
+    from kdive._native import (
+        DebugInfoOptions,
+        MemorySearchIterator,
+    )
     from kdive._records import SourceLocation, WantedSupplementaryFile
 
 __all__ = (
@@ -90,6 +94,7 @@ __all__ = (
     "AbsenceReason",
     "Architecture",
     "BadDataError",
+    "DebugInfoOptions",
     "ExtraModule",
     "FaultError",
     "FindObjectFlags",
@@ -97,6 +102,7 @@ __all__ = (
     "KmodSearchMethod",
     "Language",
     "MainModule",
+    "MemorySearchIterator",
     "MissingDebugInfoError",
     "Module",
     "ModuleFileStatus",
@@ -148,6 +154,12 @@ __all__ = (
     "program_from_kernel",
     "program_from_pid",
     "reinterpret",
+    "search_memory",
+    "search_memory_regex",
+    "search_memory_u16",
+    "search_memory_u32",
+    "search_memory_u64",
+    "search_memory_word",
     "set_default_prog",
     "sizeof",
     "source_location",
@@ -155,6 +167,8 @@ __all__ = (
 )
 
 _LOADED_ON_USE = {
+    "DebugInfoOptions": "_native",
+    "MemorySearchIterator": "_native",
     "IntegerLike": "_aliases",
     "Path": "_aliases",
     "SourceLocation": "_records",
@@ -204,6 +218,57 @@ def source_location(address: SupportsIndex | str, /) -> SourceLocationList:
     """
     prog = address.prog_ if isinstance(address, Object) else get_default_prog()
     return prog.source_location(address)
+
+
+def search_memory(
+    value: bytes | str | SupportsIndex | Object, *, alignment: SupportsIndex = 1
+) -> MemorySearchIterator[int]:
+    """Search the memory of the default program, or of the object's; see `Program.search_memory`."""
+    prog = value.prog_ if isinstance(value, Object) else get_default_prog()
+    return prog.search_memory(value, alignment=alignment)
+
+
+def search_memory_u16(
+    *values: SupportsIndex | tuple[SupportsIndex, SupportsIndex], ignore_mask: SupportsIndex = 0
+) -> MemorySearchIterator[tuple[int, int]]:
+    """Search the memory of the default program; see `Program.search_memory_u16`."""
+    return get_default_prog().search_memory_u16(*values, ignore_mask=ignore_mask)
+
+
+def search_memory_u32(
+    *values: SupportsIndex | tuple[SupportsIndex, SupportsIndex], ignore_mask: SupportsIndex = 0
+) -> MemorySearchIterator[tuple[int, int]]:
+    """Search the memory of the default program; see `Program.search_memory_u32`."""
+    return get_default_prog().search_memory_u32(*values, ignore_mask=ignore_mask)
+
+
+def search_memory_u64(
+    *values: SupportsIndex | tuple[SupportsIndex, SupportsIndex], ignore_mask: SupportsIndex = 0
+) -> MemorySearchIterator[tuple[int, int]]:
+    """Search the memory of the default program; see `Program.search_memory_u64`."""
+    return get_default_prog().search_memory_u64(*values, ignore_mask=ignore_mask)
+
+
+def search_memory_word(
+    *values: SupportsIndex | tuple[SupportsIndex, SupportsIndex], ignore_mask: SupportsIndex = 0
+) -> MemorySearchIterator[tuple[int, int]]:
+    """Search the memory of the default program; see `Program.search_memory_word`."""
+    return get_default_prog().search_memory_word(*values, ignore_mask=ignore_mask)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def search_memory_regex(pattern: str) -> MemorySearchIterator[tuple[int, str]]: ...
+    @overload
+    def search_memory_regex(pattern: bytes) -> MemorySearchIterator[tuple[int, bytes]]: ...
+
+
+def search_memory_regex(
+    pattern: str | bytes,
+) -> MemorySearchIterator[tuple[int, str]] | MemorySearchIterator[tuple[int, bytes]]:
+    """Search the memory of the default program; see `Program.search_memory_regex`."""
+    return get_default_prog().search_memory_regex(pattern)
 
 
 def execscript(path: str, *args: str, globals: dict[str, Any] | None = None) -> None:

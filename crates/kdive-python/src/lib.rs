@@ -71,6 +71,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<symbol::Symbol>()?;
     module.add_class::<symbol::SymbolIndex>()?;
     module.add_class::<types::Type>()?;
+    let set = py.import("collections.abc")?.getattr("Set")?;
+    set.call_method1("register", (module.getattr("TypeKindSet")?,))?;
     language::add_constants(py)?;
     module.add(
         "host_platform",

@@ -240,6 +240,28 @@ impl Module {
         self.inner.debug_file().bias
     }
 
+    /// The kind of the file that the debug file refers to; kdive reads none yet.
+    #[getter]
+    #[expect(clippy::unused_self, reason = "Python reads it of a module")]
+    fn supplementary_debug_file_kind(&self) -> Option<Py<PyAny>> {
+        None
+    }
+
+    /// The path of the file that the debug file refers to; kdive reads none yet.
+    #[getter]
+    #[expect(clippy::unused_self, reason = "Python reads it of a module")]
+    fn supplementary_debug_file_path(&self) -> Option<String> {
+        None
+    }
+
+    /// Return which supplementary file it wants; kdive wants none yet.
+    #[expect(clippy::unused_self, reason = "Python calls it as a method")]
+    fn wanted_supplementary_debug_file(&self) -> PyResult<Py<PyAny>> {
+        Err(PyValueError::new_err(
+            "module does not want supplementary debug file",
+        ))
+    }
+
     /// Return whether it wants the file that was loaded.
     fn wants_loaded_file(&self) -> bool {
         self.inner.wants_loaded_file()

@@ -292,7 +292,11 @@ impl Object {
         let bytes = bytes_of(bytes)?;
         let program = &prog.get().inner;
         let inner = engine::Object::from_bytes(program, ty, &bytes, bit_offset, bit_field_size);
-        Ok(Self::new(inner.or_raise()?, prog.as_unbound(), prog.py()))
+        let inner = inner.map_err(|error| match error {
+            engine::Error::OutOfBounds(_) => PyValueError::new_err("buffer is too small"),
+            error => error.into_python(),
+        })?;
+        Ok(Self::new(inner, prog.as_unbound(), prog.py()))
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Self> {
