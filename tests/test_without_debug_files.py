@@ -66,8 +66,8 @@ def test_types_have_the_members_of_the_dwarf(bare: kdive.Program, idle: lab.Targ
     for name in ("struct task_struct", "struct inode", "struct page", "struct mm_struct"):
         mine, other = bare.type(name), full.type(name)
         assert mine.size == other.size
-        assert [(m.name, m.bit_offset, m.bit_field_size) for m in mine.members] == [
-            (m.name, m.bit_offset, m.bit_field_size) for m in other.members
+        assert [(m.name, m.bit_offset, m.bit_field_size) for m in mine.members or ()] == [
+            (m.name, m.bit_offset, m.bit_field_size) for m in other.members or ()
         ]
 
 

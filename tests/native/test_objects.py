@@ -150,7 +150,7 @@ def test_operators(prog: Program) -> None:
     with pytest.raises(TypeError):
         hash(five)
     with pytest.raises(TypeError):
-        five + "five"
+        five + "five"  # type: ignore[operator]
     with pytest.raises(ZeroDivisionError):
         five / 0
 

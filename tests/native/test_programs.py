@@ -127,10 +127,10 @@ def test_type_finder(prog: Program) -> None:
     prog.register_type_finder("mine", find, enable_index=0)
     assert prog.enabled_type_finders()[0] == "mine"
     assert prog.type("struct foo *").type.size == 4
-    assert asked[-1] == (prog, {TypeKind.STRUCT}, "foo", None)
+    assert asked.pop() == (prog, {TypeKind.STRUCT}, "foo", None)
     with pytest.raises(LookupError, match=r"could not find 'struct bar' in 'a\.c'"):
         prog.type("struct bar", "a.c")
-    assert asked[-1] == (prog, {TypeKind.STRUCT}, "bar", "a.c")
+    assert asked.pop() == (prog, {TypeKind.STRUCT}, "bar", "a.c")
     with pytest.raises(TypeError, match="wrong kind of type"):
         prog.type("union foo")
     prog.set_enabled_type_finders([])
