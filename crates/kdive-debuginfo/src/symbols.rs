@@ -119,6 +119,8 @@ pub struct SymbolTable {
     names: Vec<Names>,
     /// The addresses of sections, beyond which no symbol of unknown size reaches.
     sections: Vec<Range<u64>>,
+    /// Numbers that are offsets into each CPU's memory, and the address of nothing.
+    offsets: Range<u64>,
     by_name: OnceLock<NameIndex>,
     /// For each record the nearest one before it that ends after it; `u32::MAX` if there is none.
     enclosing: OnceLock<Vec<u32>>,
@@ -171,6 +173,13 @@ impl SymbolTable {
         SymbolTable::from_records(records, vec![Names::Owned(names)])
     }
 
+    /// The same symbols, of which those in a range are offsets into each CPU's memory: they are
+    /// found by name and at no address.
+    #[must_use]
+    pub fn with_offsets(self, offsets: Range<u64>) -> SymbolTable {
+        SymbolTable { offsets, ..self }
+    }
+
     /// Reads the symbols of `file`: those of `.symtab` or, where it was stripped, of `.dynsym` and
     /// `.gnu_debugdata`. `bias` is added to the addresses.
     pub fn from_elf(file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
@@ -184,6 +193,7 @@ impl SymbolTable {
                     start..start.saturating_add(section.size)
                 })
                 .collect(),
+            offsets: file.fixed_addresses(),
             ..SymbolTable::default()
         };
         if table.add_section(file, elf::SHT_SYMTAB, bias)? {
@@ -279,6 +289,9 @@ impl SymbolTable {
     /// those a global one before a weak one before a local one. Where none does, the closest one
     /// of unknown size in the same section.
     pub fn by_address(&self, address: u64) -> Option<Symbol> {
+        if self.offsets.contains(&address) {
+            return None;
+        }
         let mut number = self.last_at_or_before(address);
         let enclosing = self
             .enclosing
@@ -491,6 +504,11 @@ where
     let Ok((symbols, _)) = slice_from_bytes::<S>(data, data.len() / size_of::<S>()) else {
         return Vec::new();
     };
+    // Once sections are placed, those that are not were not loaded, or are gone again.
+    let is_placed = file
+        .sections()
+        .iter()
+        .any(|section| section.is_loaded() && section.address != 0);
     let mut records = Vec::with_capacity(symbols.len());
     for symbol in symbols {
         let kind = symbol_kind(symbol.st_type());
@@ -504,10 +522,11 @@ where
         }
         let value: u64 = symbol.st_value(endian).into();
         let address = if file.kind() == ElfKind::Relocatable {
-            let base = file
-                .sections()
-                .get(usize::from(section.0))
-                .map_or(0, |found| found.address);
+            let section = file.sections().get(usize::from(section.0));
+            if is_placed && section.is_some_and(|it| it.is_loaded() && it.address == 0) {
+                continue;
+            }
+            let base = section.map_or(0, |found| found.address);
             base.wrapping_add(value)
         } else if kind == SymbolKind::Tls {
             value

@@ -142,6 +142,14 @@ impl SymbolIndex {
                 .take(if one { 1 } else { usize::MAX })
                 .collect(),
         };
-        found.into_iter().map(|inner| Symbol { inner }).collect()
+        // A given symbol without a size is known to have its own address and no other.
+        let contains = |symbol: &Inner| {
+            address.is_none_or(|address| symbol.size != 0 || symbol.address == address)
+        };
+        found
+            .into_iter()
+            .filter(contains)
+            .map(|inner| Symbol { inner })
+            .collect()
     }
 }

@@ -476,6 +476,12 @@ impl ElfFile {
         u32_from(self.platform.byte_order, bytes)
     }
 
+    /// Addresses that stay what they are wherever the file is loaded: offsets into each CPU's
+    /// memory. Empty in most files.
+    pub(crate) fn fixed_addresses(&self) -> Range<u64> {
+        self.fixed_addresses.clone()
+    }
+
     /// An [`Error::Bad`] about this file.
     pub(crate) fn bad(&self, message: &str) -> Error {
         bad(&self.path, message)

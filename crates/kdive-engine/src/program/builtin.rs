@@ -30,7 +30,16 @@ impl Program {
         let Some(symbols) = kallsyms::read(self.memory(), info, self.byte_order())? else {
             return Ok(false);
         };
-        let symbols = Arc::new(SymbolTable::new(symbols));
+        let symbols = SymbolTable::new(symbols);
+        // Where per-CPU symbols are offsets (x86-64 until 6.15), they start at 0.
+        let per_cpu_end = match (
+            symbols.by_name("__per_cpu_start"),
+            symbols.by_name("__per_cpu_end"),
+        ) {
+            (Some(start), Some(end)) if start.address == 0 => end.address,
+            _ => 0,
+        };
+        let symbols = Arc::new(symbols.with_offsets(0..per_cpu_end));
         self.add_symbols(symbols.clone());
         let (Some(start), Some(stop)) = (
             symbols.by_name("__start_BTF"),

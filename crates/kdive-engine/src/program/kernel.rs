@@ -92,13 +92,27 @@ fn constant(program: &Arc<Program>, name: &str, info: &VmCoreInfo) -> Result<Opt
                 None => Ok(None),
             }
         }
-        ("THREAD_SIZE", _) => {
-            let union = program.find_named_type(TypeKinds::UNION, "thread_union", None)?;
-            let stack = union.member("stack")?.ty.size()?;
-            number(PrimitiveType::UnsignedLong, stack)
-        }
+        ("THREAD_SIZE", _) => match stack_of_first_task(program)? {
+            Some(size) => number(PrimitiveType::UnsignedLong, size),
+            None => Ok(None),
+        },
         _ => Ok(None),
     }
+}
+
+/// The size of the first task's stack, which the linker lays out between two symbols.
+fn stack_of_first_task(program: &Arc<Program>) -> Result<Option<u64>> {
+    // Their names changed with the move of the stack out of the task, Linux 6.9.
+    for (start, end) in [
+        ("__start_init_task", "__end_init_task"),
+        ("__start_init_stack", "__end_init_stack"),
+    ] {
+        if let (Some(start), Some(end)) = (program.symbol_named(start)?, program.symbol_named(end)?)
+        {
+            return Ok(end.address.checked_sub(start.address));
+        }
+    }
+    Ok(None)
 }
 
 /// The virtual array of all `struct page`, the first one's address included.
@@ -106,38 +120,41 @@ fn constant(program: &Arc<Program>, name: &str, info: &VmCoreInfo) -> Result<Opt
 /// A present `struct mem_section` holds the address that page 0 would have, with flags in the
 /// lowest bits: `section_mem_map` is `vmemmap` itself where the kernel has a virtual memory map.
 fn vmemmap(program: &Arc<Program>, info: &VmCoreInfo) -> Result<Option<Object>> {
+    const PRESENT: u64 = 1;
     const FLAGS: u64 = 0x3f;
     let page = program.find_named_type(TypeKinds::STRUCT, "page", None)?;
     let ty = program.pointer_type(&page, PointerKind::Pointer)?;
     let variable = |name| program.find_object_if_any(name, ObjectKinds::VARIABLE, None);
+    if let Some(sections) = variable("mem_section")? {
+        let per_root = constant(program, "SECTIONS_PER_ROOT", info)?;
+        let per_root = match per_root {
+            Some(count) => count.number()?.to_bits() as i64,
+            None => 1,
+        };
+        let roots = info
+            .length("mem_section")
+            .unwrap_or(0)
+            .min(MAX_SECTION_ROOTS);
+        for root in 0..roots as i64 {
+            let root = sections.subscript(root)?;
+            if !root.is_truthy()? {
+                continue;
+            }
+            for index in 0..per_root {
+                let map = root.subscript(index)?.member("section_mem_map")?;
+                let map = map.number()?.to_bits() as u64;
+                if map & PRESENT != 0 {
+                    let address = Number::from(map & !FLAGS);
+                    return Object::from_number(program, ty, address, None).map(Some);
+                }
+            }
+        }
+    }
     // x86-64 places the map at random ("x86/mm: Enable KASLR for vmemmap memory region", 4.8).
-    if let Some(base) = variable("vmemmap_base")? {
-        let address = base.number()?.to_bits() as u64;
-        return Object::from_number(program, ty, Number::from(address), None).map(Some);
+    match variable("vmemmap_base")? {
+        Some(base) => Object::from_number(program, ty, base.number()?, None).map(Some),
+        None => Ok(None),
     }
-    let Some(sections) = variable("mem_section")? else {
-        return Ok(None);
-    };
-    let roots = info
-        .length("mem_section")
-        .unwrap_or(0)
-        .min(MAX_SECTION_ROOTS);
-    for root in 0..roots as i64 {
-        let root = sections.subscript(root)?;
-        if !root.is_truthy()? {
-            continue;
-        }
-        let map = root
-            .subscript(0)?
-            .member("section_mem_map")?
-            .number()?
-            .to_bits() as u64;
-        if map & !FLAGS != 0 {
-            let address = Number::from(map & !FLAGS);
-            return Object::from_number(program, ty, address, None).map(Some);
-        }
-    }
-    Ok(None)
 }
 
 /// How many roots of memory sections are looked at: those of 52 bits of physical memory.

@@ -9,7 +9,7 @@ use kdive_unwind::Registers;
 use super::{StackTrace, start};
 use crate::object::Object;
 use crate::program::{ObjectKinds, Program};
-use crate::types::{Type, TypeKinds};
+use crate::types::{Type, TypeKind, TypeKinds};
 use crate::{Error, Result};
 
 /// More tasks than a kernel can have (`PID_MAX_LIMIT`); longer lists are damaged.
@@ -207,7 +207,11 @@ impl Program {
             let Some(object) = self.find_object_if_any(name, ObjectKinds::VARIABLE, None)? else {
                 continue;
             };
-            let number = match object.find_member("counter")? {
+            let counter = match object.ty().unaliased_kind()? {
+                TypeKind::Struct => object.find_member("counter")?,
+                _ => None,
+            };
+            let number = match counter {
                 Some(counter) => counter,
                 None => object,
             };

@@ -1,4 +1,4 @@
-//! AArch64 kernels: records of frame pointers, authentication codes, interrupted functions.
+//! `AArch64` kernels: records of frame pointers, authentication codes, interrupted functions.
 
 use kdive_unwind::arch::aarch64::{FP, LR, PC, PSTATE, SP};
 use kdive_unwind::{Architecture, End, How, Stack, UnwindOptions, Unwinder};
