@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
 
@@ -19,6 +19,13 @@ class Options(argparse.Namespace):
     extra_symbols: list[str]
     default_symbols: bool
     main_symbols: bool
+    symbol_methods: list[tuple[str, bool]]
+    debug_directories: list[str]
+    default_debug_directories: bool
+    debug_link_directories: list[str]
+    default_debug_link_directories: bool
+    kernel_directories: list[str]
+    default_kernel_directories: bool
     log_level: str
     quiet: bool
     code: str | None
@@ -102,6 +109,51 @@ def _parser() -> argparse.ArgumentParser:
         help="file with debugging symbols that belongs to nothing loaded in the target; may be given again",
     )
 
+    symbols.add_argument(
+        "--try-symbols-by",
+        metavar="METHOD[,METHOD...]",
+        dest="symbol_methods",
+        action="extend",
+        type=_methods(True),
+        default=[],
+        help="find symbols by these too: standard, debuginfod, module-name, build-id, debug-link, procfs, "
+        "embedded-vdso, reuse, supplementary, kmod=depmod, kmod=walk, kmod=depmod-or-walk, kmod=depmod-and-walk; "
+        "may be given again",
+    )
+    symbols.add_argument(
+        "--no-symbols-by",
+        metavar="METHOD[,METHOD...]",
+        dest="symbol_methods",
+        action="extend",
+        type=_methods(False),
+        help="do not find symbols by these; kmod stands for all its ways; may be given again",
+    )
+
+    directories = parser.add_argument_group("directories of debugging symbols")
+    for name, of_what in (
+        ("debug", "debugging symbols"),
+        (
+            "debug-link",
+            "files named by a debug link; $ORIGIN is the folder of the file that has it",
+        ),
+        ("kernel", "the kernel and its modules"),
+    ):
+        attribute = f"{name.replace('-', '_')}_directories"
+        directories.add_argument(
+            f"--{name}-directory",
+            metavar="PATH",
+            dest=attribute,
+            action="append",
+            default=[],
+            help=f"look here first for {of_what}; may be given again",
+        )
+        directories.add_argument(
+            f"--no-default-{name}-directories",
+            dest=f"default_{attribute}",
+            action="store_false",
+            help="and not in the usual places",
+        )
+
     advanced = parser.add_argument_group("what the target doesn't tell by itself")
     advanced.add_argument(
         "--architecture",
@@ -134,6 +186,13 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action=_Version, nargs=0, help="print the version of kdive and exit"
     )
     return parser
+
+
+def _methods(wanted: bool) -> Callable[[str], list[tuple[str, bool]]]:
+    def split(text: str) -> list[tuple[str, bool]]:
+        return [(method, wanted) for method in text.split(",")]
+
+    return split
 
 
 def _architecture(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from kdive import (
     BadDataError,
     FaultError,
+    KmodSearchMethod,
     MainModule,
     MissingDebugInfoError,
     Module,
@@ -17,6 +18,23 @@ from kdive.cli.log import logger
 from kdive.cli.options import Options
 
 _NAMES_SHOWN = 5
+
+
+# What --try-symbols-by and --no-symbols-by can switch, and the attribute of DebugInfoOptions that it is.
+_SWITCHES = {
+    "module-name": "try_module_name",
+    "build-id": "try_build_id",
+    "debug-link": "try_debug_link",
+    "procfs": "try_procfs",
+    "embedded-vdso": "try_embedded_vdso",
+    "reuse": "try_reuse",
+    "supplementary": "try_supplementary",
+}
+_KMOD_METHODS = {
+    f"kmod={method.name.lower().replace('_', '-')}": method
+    for method in KmodSearchMethod
+    if method != KmodSearchMethod.NONE
+}
 
 
 def check_readable(options: Options) -> None:
@@ -45,6 +63,9 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         UserError: A file was given that belongs to nothing in the target, and the kernel or executable itself has no
             symbols.
     """
+    if options.symbol_methods:
+        _choose_methods(prog, options.symbol_methods)
+    _choose_directories(prog, options)
     try:
         prog.load_debug_info(
             options.symbols,
@@ -63,6 +84,44 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     _check_used(prog, options.symbols, target_name)
     if not complete:
         logger.warning("%s", _what_is_missing(prog, options))
+
+
+def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:
+    chosen = prog.debug_info_options
+    finders = prog.enabled_debug_info_finders()
+    known = prog.registered_debug_info_finders()
+    for method, wanted in methods:
+        if method in _SWITCHES:
+            setattr(chosen, _SWITCHES[method], wanted)
+        elif method in _KMOD_METHODS and wanted:
+            chosen.try_kmod = _KMOD_METHODS[method]
+        elif method == "kmod" and not wanted:
+            chosen.try_kmod = KmodSearchMethod.NONE
+        elif method in known:
+            finders = [name for name in finders if name != method]
+            if wanted:
+                finders.append(method)
+        else:
+            logger.warning("there is no way of finding symbols called %r", method)
+    prog.debug_info_options = chosen
+    prog.set_enabled_debug_info_finders(finders)
+
+
+def _choose_directories(prog: Program, options: Options) -> None:
+    for attribute, keep, added in (
+        ("directories", options.default_debug_directories, options.debug_directories),
+        (
+            "debug_link_directories",
+            options.default_debug_link_directories,
+            options.debug_link_directories,
+        ),
+        ("kernel_directories", options.default_kernel_directories, options.kernel_directories),
+    ):
+        if added or not keep:
+            chosen = prog.debug_info_options
+            defaults = getattr(chosen, attribute) if keep else ()
+            setattr(chosen, attribute, (*added, *defaults))
+            prog.debug_info_options = chosen
 
 
 def _what_is_missing(prog: Program, options: Options) -> str:

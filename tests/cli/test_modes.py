@@ -174,3 +174,51 @@ def test_broken_pipe_of_the_script_itself_is_reported(kdive: Kdive, process: int
     result = kdive("-q", "-p", process, "-e", code)
     assert result.stderr.endswith("BrokenPipeError: [Errno 32] Broken pipe\n")
     assert result.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "expression", "value"),
+    [
+        (
+            ("--no-symbols-by", "build-id,procfs"),
+            "(o.try_build_id, o.try_procfs)",
+            "(False, False)",
+        ),
+        (
+            ("--no-symbols-by", "reuse", "--try-symbols-by", "reuse,kmod=walk"),
+            "(o.try_reuse, o.try_kmod.name)",
+            "(True, 'WALK')",
+        ),
+        (("--no-symbols-by", "kmod"), "o.try_kmod.name", "NONE"),
+        (
+            ("--no-symbols-by", "standard"),
+            "'standard' in prog.enabled_debug_info_finders()",
+            "False",
+        ),
+        (
+            ("--debug-directory", "/a", "--debug-directory", "/b"),
+            "o.directories",
+            "('/a', '/b', '/usr/lib/debug')",
+        ),
+        (
+            ("--no-default-kernel-directories", "--kernel-directory", "/k"),
+            "o.kernel_directories",
+            "('/k',)",
+        ),
+        (("--no-default-debug-link-directories",), "o.debug_link_directories", "()"),
+    ],
+)
+def test_where_symbols_are_searched(
+    kdive: Kdive, process: int, flags: tuple[str, ...], expression: str, value: str
+) -> None:
+    result = kdive(
+        *("-q", "-p", str(process), *flags),
+        *("-e", f"o = prog.debug_info_options; print({expression})"),
+    )
+    assert (result.stdout, result.stderr) == (f"{value}\n", "")
+
+
+def test_unknown_way_of_finding_symbols(kdive: Kdive, process: int) -> None:
+    result = kdive("-p", process, "--main-symbols", "--no-symbols-by", "magic", "-e", "1")
+    assert result.stderr == ("kdive: warning: there is no way of finding symbols called 'magic'\n")
+    assert (result.stdout, result.returncode) == ("1\n", 0)
