@@ -119,7 +119,7 @@ pub struct SymbolTable {
     names: Vec<Names>,
     /// The addresses of sections, beyond which no symbol of unknown size reaches.
     sections: Vec<Range<u64>>,
-    /// Numbers that are offsets into each CPU's memory, and the address of nothing.
+    /// Numbers that are offsets, and the address of nothing.
     offsets: Range<u64>,
     by_name: OnceLock<NameIndex>,
     /// For each record the nearest one before it that ends after it; `u32::MAX` if there is none.
@@ -193,7 +193,7 @@ impl SymbolTable {
                     start..start.saturating_add(section.size)
                 })
                 .collect(),
-            offsets: file.fixed_addresses(),
+            offsets: offsets(file),
             ..SymbolTable::default()
         };
         if table.add_section(file, elf::SHT_SYMTAB, bias)? {
@@ -476,6 +476,27 @@ fn enclosing_records(records: &[Record]) -> Vec<u32> {
 }
 
 /// Reads the symbols that have a name and a place.
+/// Numbers that look like addresses of the file's symbols and are offsets: into each CPU's memory,
+/// or into sections of a relocatable file that were not loaded, or are gone again.
+fn offsets(file: &ElfFile) -> Range<u64> {
+    if file.kind() != ElfKind::Relocatable {
+        return file.fixed_addresses();
+    }
+    let (placed, unplaced): (Vec<_>, Vec<_>) = file
+        .sections()
+        .iter()
+        .filter(|section| section.is_loaded())
+        .partition(|section| section.address != 0);
+    if placed.is_empty() {
+        return 0..0;
+    }
+    // A symbol may stand at the end of its section.
+    let ends = unplaced
+        .iter()
+        .map(|section| section.size.saturating_add(1));
+    0..ends.max().unwrap_or(0)
+}
+
 fn read_symbols(unread: &Unread, source: u8) -> Vec<Record> {
     let Unread {
         file,
@@ -504,11 +525,6 @@ where
     let Ok((symbols, _)) = slice_from_bytes::<S>(data, data.len() / size_of::<S>()) else {
         return Vec::new();
     };
-    // Once sections are placed, those that are not were not loaded, or are gone again.
-    let is_placed = file
-        .sections()
-        .iter()
-        .any(|section| section.is_loaded() && section.address != 0);
     let mut records = Vec::with_capacity(symbols.len());
     for symbol in symbols {
         let kind = symbol_kind(symbol.st_type());
@@ -522,11 +538,10 @@ where
         }
         let value: u64 = symbol.st_value(endian).into();
         let address = if file.kind() == ElfKind::Relocatable {
-            let section = file.sections().get(usize::from(section.0));
-            if is_placed && section.is_some_and(|it| it.is_loaded() && it.address == 0) {
-                continue;
-            }
-            let base = section.map_or(0, |found| found.address);
+            let base = file
+                .sections()
+                .get(usize::from(section.0))
+                .map_or(0, |found| found.address);
             base.wrapping_add(value)
         } else if kind == SymbolKind::Tls {
             value
