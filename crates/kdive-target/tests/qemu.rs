@@ -61,16 +61,20 @@ fn answer(stream: UnixStream, memory: &[u8], host_addresses: bool) {
     }
 }
 
-fn guest(host_addresses: bool, options: &OpenOptions) -> Target {
+/// The target, and the guest's memory: it lives as long as the test holds it, as QEMU's does,
+/// also after the connection is closed.
+fn guest(host_addresses: bool, options: &OpenOptions) -> (Target, Arc<Vec<u8>>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("qmp");
     let listener = UnixListener::bind(&path).unwrap();
     let memory = Arc::new(machine::memory());
+    let shared = Arc::clone(&memory);
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        answer(stream, &memory, host_addresses);
+        answer(stream, &shared, host_addresses);
     });
-    open_qemu(path.to_str().unwrap(), options).unwrap()
+    let target = open_qemu(path.to_str().unwrap(), options).unwrap();
+    (target, memory)
 }
 
 fn check(target: &Target) {
@@ -100,7 +104,7 @@ fn check(target: &Target) {
 
 #[test]
 fn memory_of_the_qemu_process() {
-    let target = guest(true, &OpenOptions::default());
+    let (target, _memory) = guest(true, &OpenOptions::default());
     check(&target);
     assert!(
         target.remarks[0].contains("found in memory"),
@@ -115,7 +119,7 @@ fn memory_that_qemu_is_asked_for() {
         vmcoreinfo: Some(machine::VMCOREINFO.into()),
         ..OpenOptions::default()
     };
-    let target = guest(false, &options);
+    let (target, _memory) = guest(false, &options);
     check(&target);
     assert!(
         target.remarks[0].contains("asks QEMU"),
