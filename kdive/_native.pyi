@@ -456,6 +456,35 @@ class Program:
             thread: A thread ID, a `struct task_struct *`, or a `struct pt_regs`.
         """
 
+    def stack_traces(self, threads: Iterable[Thread | Object]) -> list[StackTrace]:
+        """Return the stack traces of many threads, in the same order.
+
+        All processors unwind at once, and other Python threads go on meanwhile.
+
+            for task, trace in zip(tasks, prog.stack_traces(tasks)):
+                ...
+
+        Args:
+            threads: Each a `Thread`, a `struct task_struct *` or a `struct pt_regs`.
+
+        Returns:
+            A trace for each. One for which `stack_trace()` would raise something else than
+            `TypeError` has no frames, and its `end_reason` says why.
+
+        Raises:
+            TypeError: Something else has no stack.
+        """
+
+    def stack_traces_in_log(self, log: str) -> list[LoggedStack]:
+        """Return the stacks that a kernel log has as text: of oopses, warnings and hung tasks.
+
+        They get functions, source lines and inlined functions from this program, which must be
+        the kernel that wrote the log.
+
+        Args:
+            log: Lines of the log, with or without times.
+        """
+
     def stack_trace_from_pcs(self, pcs: Sequence[SupportsIndex]) -> StackTrace:
         """Return a stack trace of these program counters, innermost first, without registers."""
 
@@ -1588,6 +1617,14 @@ class StackTrace(Sequence[StackFrame]):
     def prog(self) -> Program:
         """The program that it belongs to."""
 
+    @property
+    def end_reason(self) -> str:
+        """Why there are no more frames, as a sentence.
+
+        It tells a stack that was seen whole ("the kernel was entered from user mode here") from
+        one that could not be followed further ("the stack can't be read at 0xffffc900004a3f58").
+        """
+
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, i: SupportsIndex, /) -> StackFrame: ...
@@ -1619,6 +1656,14 @@ class StackFrame:
         """
 
     @property
+    def is_guess(self) -> bool:
+        """Whether this frame, or one before it, was found without unwind information.
+
+        It was then found by frame pointers, or by what should be a return address after a jump to
+        a bad address. Such frames are marked in `str()`, too.
+        """
+
+    @property
     def pc(self) -> int:
         """The program counter.
 
@@ -1644,6 +1689,14 @@ class StackFrame:
     def __contains__(self, name: str, /) -> bool: ...
     def locals(self) -> list[str]:
         """Return the names of all parameters and local variables."""
+
+    def why_absent(self, name: str) -> str | None:
+        """Return why a parameter or local variable has no value.
+
+        Returns:
+            A few words ("optimized out", "register 12 is not known in this frame"); `None` if it
+            has a value, or if the frame has no variable of this name.
+        """
 
     def source(self) -> SourceLocation:
         """Return where in the source code it is.
@@ -1671,6 +1724,25 @@ class StackFrame:
         """Return the values of all registers that are known."""
 
     def _repr_pretty_(self, p: Any, cycle: bool) -> None: ...
+
+@final
+class LoggedStack:
+    """A stack that was found as text, by `Program.stack_traces_in_log()`."""
+
+    @property
+    def line(self) -> int:
+        """The number of the line of the log where it begins, from 0."""
+
+    @property
+    def trace(self) -> StackTrace:
+        """Its frames, without registers. Those that the log marks as unreliable are left out."""
+
+    @property
+    def unresolved(self) -> list[str]:
+        """The frames whose functions were not found, as `symbol+0xoffset`.
+
+        The symbols of their modules may not be loaded, or several functions have the name.
+        """
 
 class Module:
     """An executable, library or kernel module, loaded or not, and its files."""

@@ -50,3 +50,17 @@ def test_open_files(lines: list[str], idle: lab.Target) -> None:
     printed = {line.split()[0]: line.split()[2] for line in lines}
     init = next(row for row in idle.truth["before"]["processes"] if row["pid"] == 1)
     assert printed == init["files"]
+
+
+@pytest.mark.parametrize("lines", [("stacks.py",)], indirect=True)
+def test_stacks(lines: list[str], idle: lab.Target) -> None:
+    # The first line was taken off by the fixture: it begins the most frequent stack.
+    text = "\n".join(lines)
+    assert "worker_thread (kernel/workqueue.c:" in text
+    groups = [line for line in lines if " of " in line and line.split()[0].isdigit()]
+    counts = [int(group.split()[0]) for group in groups]
+    assert counts == sorted(counts, reverse=True)
+    total = int(groups[0].split()[2].rstrip(":"))
+    assert total - sum(counts) >= counts[0]
+    (sleeper,) = (row for row in idle.stable_tasks if row["pid"] == 1)
+    assert f"{sleeper['comm']}[1]" in text

@@ -64,6 +64,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<platform::Register>()?;
     module.add_class::<program::Program>()?;
     module.add_class::<source::SourceLocationList>()?;
+    module.add_class::<stack::LoggedStack>()?;
     module.add_class::<stack::StackFrame>()?;
     module.add_class::<stack::StackTrace>()?;
     module.add_class::<stack::Thread>()?;

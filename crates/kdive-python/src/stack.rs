@@ -15,7 +15,7 @@ use crate::symbol::Symbol;
 /// A thread of a program.
 #[pyclass(frozen, module = "kdive")]
 pub(crate) struct Thread {
-    inner: engine::Thread,
+    pub(crate) inner: engine::Thread,
     prog: Py<Program>,
 }
 
@@ -78,6 +78,12 @@ impl StackTrace {
     #[getter]
     fn prog(&self, py: Python<'_>) -> Py<Program> {
         self.prog.clone_ref(py)
+    }
+
+    /// Why there are no more frames, in words.
+    #[getter]
+    fn end_reason(&self) -> String {
+        self.inner.end_reason()
     }
 
     fn __len__(&self) -> usize {
@@ -144,6 +150,12 @@ impl StackFrame {
         self.inner.is_interrupted()
     }
 
+    /// Whether the frame, or one before it, had to be guessed.
+    #[getter]
+    fn is_guess(&self) -> bool {
+        self.inner.is_guess()
+    }
+
     /// The program counter.
     #[getter]
     fn pc(&self) -> u64 {
@@ -171,6 +183,11 @@ impl StackFrame {
     /// Return the names of all parameters and local variables.
     fn locals(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         py.detach(|| self.inner.locals()).or_raise()
+    }
+
+    /// Return why a parameter or local variable has no value, in words; `None` if it has one.
+    fn why_absent(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
+        py.detach(|| self.inner.why_absent(name)).or_raise()
     }
 
     /// Return where in the source code it is.
@@ -215,5 +232,46 @@ impl StackFrame {
         cycle: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         crate::pretty::print(slf.as_any(), p, cycle, "StackFrame")
+    }
+}
+
+/// A stack that was found as text.
+#[pyclass(frozen, module = "kdive")]
+pub(crate) struct LoggedStack {
+    inner: engine::LoggedStack,
+    prog: Py<Program>,
+}
+
+impl LoggedStack {
+    pub(crate) fn new(inner: engine::LoggedStack, prog: &Py<Program>, py: Python<'_>) -> Self {
+        Self {
+            inner,
+            prog: prog.clone_ref(py),
+        }
+    }
+}
+
+#[pymethods]
+impl LoggedStack {
+    /// The number of the line of the log where it begins, from 0.
+    #[getter]
+    fn line(&self) -> usize {
+        self.inner.line
+    }
+
+    /// Its frames.
+    #[getter]
+    fn trace(&self, py: Python<'_>) -> StackTrace {
+        StackTrace::new(self.inner.trace.clone(), &self.prog, py)
+    }
+
+    /// The frames whose functions were not found, as the log has them.
+    #[getter]
+    fn unresolved(&self) -> Vec<String> {
+        self.inner.unresolved.clone()
+    }
+
+    fn __str__(&self, py: Python<'_>) -> String {
+        py.detach(|| self.inner.trace.to_string())
     }
 }

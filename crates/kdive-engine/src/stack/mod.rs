@@ -63,7 +63,14 @@ struct Inner {
     physical: Vec<kdive_unwind::Frame>,
     /// All frames, with those of inlined functions.
     frames: Vec<FrameIndex>,
-    end: End,
+    end: Ending,
+}
+
+/// Why there are no more frames.
+enum Ending {
+    Unwound(End),
+    /// There are none at all.
+    Failed(Error),
 }
 
 /// A frame: a physical one, and one of the functions whose code it is in.
@@ -72,6 +79,15 @@ struct FrameIndex {
     /// Which of the scopes it is, innermost first.
     scope: usize,
     located: Option<Arc<Located>>,
+}
+
+/// What has a stack.
+#[derive(Clone)]
+pub enum StackOf {
+    /// A task or saved registers, as [`Program::stack_trace_of`] takes them.
+    Object(Object),
+    /// A thread.
+    Thread(Thread),
 }
 
 /// A call of a function, also of an inlined one.
@@ -108,9 +124,22 @@ impl StackTrace {
                 architecture,
                 physical,
                 frames,
-                end,
+                end: Ending::Unwound(end),
             }),
         })
+    }
+
+    /// A stack of which no frame is known, for this reason.
+    pub fn failed(program: &Arc<Program>, error: Error) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                program: program.clone(),
+                architecture: None,
+                physical: Vec::new(),
+                frames: Vec::new(),
+                end: Ending::Failed(error),
+            }),
+        }
     }
 
     /// The program that it belongs to.
@@ -141,9 +170,20 @@ impl StackTrace {
         (0..self.len()).filter_map(|number| self.frame(number))
     }
 
-    /// Why there are no more frames.
-    pub fn end(&self) -> End {
-        self.inner.end
+    /// Why unwinding ended; none if it could not begin.
+    pub fn end(&self) -> Option<End> {
+        match self.inner.end {
+            Ending::Unwound(end) => Some(end),
+            Ending::Failed(_) => None,
+        }
+    }
+
+    /// Why there are no more frames, in words.
+    pub fn end_reason(&self) -> String {
+        match &self.inner.end {
+            Ending::Unwound(end) => end.to_string(),
+            Ending::Failed(error) => error.to_string(),
+        }
     }
 }
 
@@ -375,33 +415,39 @@ impl Program {
         self.stack_trace_from_registers(&registers, is_interrupted)
     }
 
-    /// The stacks of many tasks or saved registers, unwound by all processors at once.
-    pub fn stack_traces_of(self: &Arc<Self>, objects: &[Object]) -> Vec<Result<StackTrace>> {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = objects.len().div_ceil(workers).max(1);
-        std::thread::scope(|scope| {
-            let handles: Vec<_> = objects
-                .chunks(share)
-                .map(|chunk| {
-                    let unwind = move || -> Vec<Result<StackTrace>> {
-                        chunk
-                            .iter()
-                            .map(|object| self.stack_trace_of(object))
-                            .collect()
-                    };
-                    (chunk.len(), scope.spawn(unwind))
-                })
-                .collect();
-            handles
-                .into_iter()
-                .flat_map(|(count, handle)| {
-                    handle.join().unwrap_or_else(|_| {
-                        let failed =
-                            || Err(Error::Lookup("unwinding this stack failed".to_owned()));
-                        (0..count).map(|_| failed()).collect()
-                    })
-                })
-                .collect()
+    /// Many stacks, unwound by all processors at once, in the same order.
+    pub fn stack_traces_of(self: &Arc<Self>, stacks: &[StackOf]) -> Vec<Result<StackTrace>> {
+        in_parallel(stacks, |stack| match stack {
+            StackOf::Object(object) => self.stack_trace_of(object),
+            StackOf::Thread(thread) => thread.stack_trace(),
         })
     }
+}
+
+/// What `unwind` gives for each item, in their order.
+fn in_parallel<T: Sync>(
+    items: &[T],
+    unwind: impl Fn(&T) -> Result<StackTrace> + Sync,
+) -> Vec<Result<StackTrace>> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(workers).max(1);
+    let unwind = &unwind;
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = items
+            .chunks(share)
+            .map(|chunk| {
+                let work = move || chunk.iter().map(unwind).collect::<Vec<_>>();
+                (chunk.len(), scope.spawn(work))
+            })
+            .collect();
+        handles
+            .into_iter()
+            .flat_map(|(count, handle)| {
+                handle.join().unwrap_or_else(|_| {
+                    let failed = || Err(Error::Lookup("unwinding this stack failed".to_owned()));
+                    (0..count).map(|_| failed()).collect()
+                })
+            })
+            .collect()
+    })
 }

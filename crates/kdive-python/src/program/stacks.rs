@@ -1,14 +1,16 @@
 //! Threads, stacks, and where addresses are in source code.
 
+use kdive_engine::Error;
+use kdive_engine::stack::{self as engine, StackOf};
 use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyString};
 
 use super::Program;
-use crate::errors::OrRaise;
+use crate::errors::{IntoPython, OrRaise};
 use crate::object::Object;
 use crate::source::SourceLocationList;
-use crate::stack::{StackTrace, Thread};
+use crate::stack::{LoggedStack, StackTrace, Thread};
 
 impl Program {
     /// The address that `symbol`, `symbol+0xoffset` or a number is.
@@ -111,6 +113,43 @@ impl Program {
             }
         };
         Ok(StackTrace::new(trace.or_raise()?, slf.as_unbound(), py))
+    }
+
+    /// Return the stack traces of many threads, unwound by all processors at once.
+    fn stack_traces(slf: &Bound<'_, Self>, threads: &Bound<'_, PyAny>) -> PyResult<Py<PyList>> {
+        let py = slf.py();
+        let inner = &slf.get().inner;
+        let mut stacks = Vec::new();
+        for thread in threads.try_iter()? {
+            let thread = thread?;
+            stacks.push(if let Ok(thread) = thread.cast::<Thread>() {
+                StackOf::Thread(thread.get().inner.clone())
+            } else {
+                StackOf::Object(thread.cast::<Object>()?.get().inner.clone())
+            });
+        }
+        let traces = py.detach(|| inner.stack_traces_of(&stacks));
+        let list = PyList::empty(py);
+        for trace in traces {
+            let trace = match trace {
+                Err(error @ Error::Type(_)) => return Err(error.into_python()),
+                Err(error) => engine::StackTrace::failed(inner, error),
+                Ok(trace) => trace,
+            };
+            list.append(StackTrace::new(trace, slf.as_unbound(), py))?;
+        }
+        Ok(list.unbind())
+    }
+
+    /// Return the stacks that a kernel log has as text.
+    fn stack_traces_in_log<'py>(slf: &Bound<'py, Self>, log: &str) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let inner = &slf.get().inner;
+        let list = PyList::empty(py);
+        for stack in py.detach(|| inner.stack_traces_in_log(log)).or_raise()? {
+            list.append(LoggedStack::new(stack, slf.as_unbound(), py))?;
+        }
+        Ok(list)
     }
 
     /// Return a stack trace of program counters.
