@@ -60,6 +60,8 @@ setup_peers() {
     need s390x-linux-gnu-gcc gcc-s390x-linux-gnu libc6-dev-s390x-cross
     need objcopy binutils
     need dwz dwz
+    need bpftool bpftool
+    need eu-addr2line elfutils
     need gdb gdb
     need xz xz-utils
     need zstd zstd

@@ -110,6 +110,8 @@ pub struct TypeDescription {
     pub language: Language,
     /// What the type is.
     pub shape: Shape,
+    /// The alignment in bytes that the source demands for it, if that is said.
+    pub alignment: Option<u64>,
 }
 
 /// What a type is. A `None` in place of a [`TypeId`] means `void`.
@@ -264,6 +266,8 @@ pub struct MemberDescription {
     pub bit_field_size: Option<u64>,
     /// Whether it is a base class.
     pub is_base_class: bool,
+    /// The alignment in bytes that the source demands for it, if that is said.
+    pub alignment: Option<u64>,
 }
 
 /// An enumerator.

@@ -78,6 +78,9 @@ struct Record {
     source: u8,
     binding: SymbolBinding,
     kind: SymbolKind,
+    /// Whether, if its size is not known, it may name what follows in its section: it doesn't mark
+    /// the section's end.
+    may_reach: bool,
 }
 
 impl Record {
@@ -168,6 +171,7 @@ impl SymbolTable {
                 source: 0,
                 binding: symbol.binding,
                 kind: symbol.kind,
+                may_reach: true,
             });
         }
         SymbolTable::from_records(records, vec![Names::Owned(names)])
@@ -425,6 +429,7 @@ impl SymbolTable {
             .iter()
             .take_while(|record| record.address == closest.address)
             .filter(|record| record.size == 0 && record.kind != SymbolKind::Tls)
+            .filter(|record| record.may_reach || record.address == address)
             .min_by_key(|record| precedence(record.binding))
     }
 
@@ -537,12 +542,11 @@ where
             continue;
         }
         let value: u64 = symbol.st_value(endian).into();
+        let section = file.sections().get(usize::from(section.0));
         let address = if file.kind() == ElfKind::Relocatable {
-            let base = file
-                .sections()
-                .get(usize::from(section.0))
-                .map_or(0, |found| found.address);
-            base.wrapping_add(value)
+            section
+                .map_or(0, |section| section.address)
+                .wrapping_add(value)
         } else if kind == SymbolKind::Tls {
             value
         } else {
@@ -557,6 +561,12 @@ where
             source,
             binding,
             kind,
+            may_reach: section.is_none_or(|section| {
+                address
+                    != file
+                        .loaded_address(section.address, bias)
+                        .wrapping_add(section.size)
+            }),
         });
     }
     records

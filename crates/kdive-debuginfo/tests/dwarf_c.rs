@@ -425,3 +425,33 @@ fn the_file_name_selects_among_types_of_one_name() {
         assert_eq!(size("art.c"), [0_u64; 0], "{version}");
     }
 }
+
+/// Only DWARF 5 says what alignment the source demands.
+#[test]
+fn demanded_alignments_are_told() {
+    let source = "
+        struct aligned { char a; } __attribute__((aligned(64)));
+        struct with_member { char a; int b __attribute__((aligned(32))); };
+        typedef int wide_int __attribute__((aligned(16)));
+        struct plain { long a; };
+        struct aligned one; struct with_member two; wide_int three; struct plain four;
+        int main(void) { return 0; }";
+    let compiler = Compiler::new();
+    for name in ["gcc", "clang"] {
+        let path = compiler.compile(name, source, "aligned.c", &["-gdwarf-5"]);
+        let elf = Arc::new(ElfFile::open(&path).unwrap());
+        let source = DwarfSource::open(&elf, 0).unwrap().unwrap();
+        let alignment = |kinds, name| {
+            let id = one(&source, kinds, name);
+            source.describe(id).unwrap().alignment
+        };
+        assert_eq!(alignment(TypeKinds::STRUCT, "aligned"), Some(64), "{name}");
+        assert_eq!(alignment(TypeKinds::TYPEDEF, "wide_int"), Some(16));
+        assert_eq!(alignment(TypeKinds::STRUCT, "plain"), None);
+        let members = source
+            .members(one(&source, TypeKinds::STRUCT, "with_member"))
+            .unwrap();
+        let alignments: Vec<_> = members.iter().map(|member| member.alignment).collect();
+        assert_eq!(alignments, [None, Some(32)], "{name}");
+    }
+}

@@ -220,3 +220,28 @@ fn a_file_that_decompresses_to_too_much_is_refused() {
         );
     }
 }
+
+/// A symbol that marks the end of a section doesn't name what the next one holds.
+#[test]
+fn symbols_without_a_size_stay_within_their_section() {
+    let compiler = Compiler::new();
+    let source = r#"
+        asm(".section .one, \"aw\"\nstart_one: .quad 1\nlabel: .quad 2\nend_one:\n"
+            ".section .two, \"aw\"\nstart_two: .quad 3, 4\n.text\n");
+        int main(void) { return 0; }"#;
+    let path = compiler.compile("gcc", source, "sections.c", &["-no-pie"]);
+    let elf = Arc::new(ElfFile::open(&path).unwrap());
+    let symbols = SymbolTable::from_elf(&elf, 0).unwrap();
+    let address = |name| symbols.by_name(name).unwrap().address;
+    let name_at = |address| {
+        symbols
+            .by_address(address)
+            .map(|symbol| symbol.name.to_string())
+    };
+    assert_eq!(address("end_one"), address("start_two"));
+    assert_eq!(name_at(address("label") + 7).as_deref(), Some("label"));
+    assert_eq!(
+        name_at(address("start_two") + 8).as_deref(),
+        Some("start_two")
+    );
+}

@@ -90,6 +90,7 @@ fn compound(kind: TypeKind, tag: Option<&str>, size: u64, members: &[(&str, u64,
             name: Some(*name).filter(|name| !name.is_empty()).map(Arc::from),
             bit_offset: *offset,
             is_base_class: false,
+            alignment: None,
             content: Content::from_type(ty.clone()),
         })
         .collect();

@@ -53,6 +53,7 @@ fn member(name: Option<&str>, bit_offset: u64, content: Content) -> Member {
         name: name.map(Arc::from),
         bit_offset,
         is_base_class: false,
+        alignment: None,
         content,
     }
 }
@@ -217,6 +218,7 @@ fn cpp_types_go_without_keywords() {
         name: None,
         bit_offset: 0,
         is_base_class: true,
+        alignment: None,
         content: Content::from_type(class),
     };
     let derived = Type::compound(

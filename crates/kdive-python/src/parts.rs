@@ -195,6 +195,7 @@ impl TypeMember {
                 name,
                 bit_offset,
                 is_base_class: false,
+                alignment: None,
                 content,
             },
             owner,

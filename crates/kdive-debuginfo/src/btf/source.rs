@@ -409,6 +409,7 @@ impl TypeSource for BtfSource {
         Ok(TypeDescription {
             language: Language::C,
             shape: self.shape(id)?,
+            alignment: None,
         })
     }
 
@@ -439,6 +440,7 @@ impl TypeSource for BtfSource {
                     bit_offset,
                     bit_field_size,
                     is_base_class: false,
+                    alignment: None,
                 })
             })
             .collect()

@@ -54,6 +54,12 @@ pub(super) fn describe(entry: &Entry<'_>) -> Result<TypeDescription> {
     };
     Ok(TypeDescription {
         language: entry.view.language,
+        alignment: match shape {
+            Shape::Compound { .. } | Shape::Enum { .. } => {
+                alignment(definition(entry)?.as_ref().unwrap_or(entry))
+            }
+            _ => alignment(entry),
+        },
         shape,
     })
 }
@@ -81,6 +87,13 @@ fn definition<'a>(entry: &Entry<'a>) -> Result<Option<Entry<'a>>> {
     defined
         .map(|found| entry.source.entry(found.id))
         .transpose()
+}
+
+/// What `_Alignas` or an attribute demands. Anything but a power of two is damage.
+fn alignment(entry: &Entry<'_>) -> Option<u64> {
+    entry
+        .unsigned(dw::DW_AT_alignment)
+        .filter(|alignment| alignment.is_power_of_two())
 }
 
 fn byte_order(entry: &Entry<'_>) -> ByteOrder {
@@ -212,6 +225,7 @@ fn member(entry: &Entry<'_>, is_base_class: bool) -> Result<MemberDescription> {
         bit_offset,
         bit_field_size,
         is_base_class,
+        alignment: alignment(entry),
     })
 }
 

@@ -53,11 +53,11 @@ impl StackFrame {
         format!("{name}{source}{}", self.guess_text())
     }
 
-    /// What a place in the source code is called: the function, or the symbol and the offset.
+    /// What a place in the source code is called: the function, or the symbol.
     pub fn location_name(&self) -> Result<Option<String>> {
         Ok(match self.function_name() {
             Some(name) => Some(name.to_owned()),
-            None => self.symbol_and_offset(),
+            None => self.symbol()?.map(|symbol| symbol.name.to_string()),
         })
     }
 

@@ -21,6 +21,7 @@ impl Type {
             name: None,
             size: None,
             byte_order: ByteOrder::HOST,
+            alignment: None,
             detail: Detail::None,
         })
     }
@@ -107,6 +108,7 @@ impl Type {
             name: Some(name.into()),
             size: Some(size),
             byte_order,
+            alignment: None,
             detail,
         })
     }
@@ -129,6 +131,7 @@ impl Type {
             name: tag.map(Arc::from),
             size,
             byte_order,
+            alignment: None,
             detail: Detail::Compound {
                 members: members.map(LazyList::ready),
                 table: OnceLock::new(),
@@ -159,6 +162,7 @@ impl Type {
             name: tag.map(Arc::from),
             size: None,
             byte_order,
+            alignment: None,
             detail: Detail::Enum {
                 integer: integer.map(Link::Ready),
                 enumerators: LazyList::ready(enumerators.unwrap_or_default()),
@@ -186,6 +190,7 @@ impl Type {
             name: Some(name.into()),
             size: None,
             byte_order: target.byte_order(),
+            alignment: None,
             detail: Detail::Alias {
                 target: Link::Ready(target),
             },
@@ -207,6 +212,7 @@ impl Type {
             name: None,
             size: Some(size),
             byte_order,
+            alignment: None,
             detail: Detail::Pointer {
                 kind,
                 target: Link::Ready(target),
@@ -223,6 +229,7 @@ impl Type {
             name: None,
             size: None,
             byte_order: element.byte_order(),
+            alignment: None,
             detail: Detail::Array {
                 element: Link::Ready(element),
                 length,
@@ -245,6 +252,7 @@ impl Type {
             name: None,
             size: None,
             byte_order: returns.byte_order(),
+            alignment: None,
             detail: Detail::Function {
                 returns: Link::Ready(returns),
                 parameters,

@@ -82,7 +82,8 @@ impl ImportedTypes {
                 }
                 Shape::Void => return Ok(self.program()?.void_type().qualified(qualifiers)),
                 _ => {
-                    let ty = self.make(id, description)?;
+                    let alignment = description.alignment;
+                    let ty = self.make(id, description)?.with_alignment(alignment);
                     let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
                     let ty = made.entry(id).or_insert(ty).clone();
                     return Ok(ty.qualified(ty.qualifiers | qualifiers));
@@ -137,6 +138,7 @@ impl ImportedTypes {
                     name: Some(name),
                     size: None,
                     byte_order: self.byte_order,
+                    alignment: None,
                     detail: Detail::Alias {
                         target: self.link(target),
                     },
@@ -154,6 +156,7 @@ impl ImportedTypes {
                 name: None,
                 size: Some(size),
                 byte_order,
+                alignment: None,
                 detail: Detail::Pointer {
                     kind,
                     target: self.link(target),
@@ -176,6 +179,7 @@ impl ImportedTypes {
                     name: None,
                     size: None,
                     byte_order: self.byte_order,
+                    alignment: None,
                     detail: Detail::Function {
                         returns: self.link(returns),
                         parameters: parameters
@@ -221,6 +225,7 @@ impl ImportedTypes {
             name: tag,
             size,
             byte_order: self.byte_order,
+            alignment: None,
             detail: Detail::Compound {
                 members: size.map(|_| LazyList::lazy(move || owner(&members)?.members(id))),
                 table: OnceLock::new(),
@@ -261,6 +266,7 @@ impl ImportedTypes {
             name: tag,
             size: None,
             byte_order: self.byte_order,
+            alignment: None,
             detail: Detail::Enum {
                 integer,
                 enumerators: LazyList::lazy(move || owner(&enumerators)?.enumerators(id)),
@@ -282,6 +288,7 @@ impl ImportedTypes {
                 name: None,
                 size: None,
                 byte_order: self.byte_order,
+                alignment: None,
                 detail: Detail::Array { element, length },
             })
         };
@@ -314,6 +321,7 @@ impl ImportedTypes {
             name: member.name,
             bit_offset: member.bit_offset,
             is_base_class: member.is_base_class,
+            alignment: member.alignment,
             content: self.content(member.type_id, member.bit_field_size),
         });
         Ok(members.collect())

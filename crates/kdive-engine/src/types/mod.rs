@@ -114,6 +114,8 @@ pub(crate) struct TypeData {
     /// In bytes; absent where it follows from other types or the type is incomplete.
     pub(crate) size: Option<u64>,
     pub(crate) byte_order: ByteOrder,
+    /// In bytes, if the source demands another one than follows from the parts of the type.
+    pub(crate) alignment: Option<u64>,
     pub(crate) detail: Detail,
 }
 
@@ -163,6 +165,8 @@ pub struct Member {
     pub bit_offset: u64,
     /// Whether it is a base class, whose members are found as if they were the type's own.
     pub is_base_class: bool,
+    /// The alignment in bytes that the source demands for it, if it does.
+    pub alignment: Option<u64>,
     /// Its type, or the object that it stands for.
     pub content: Content,
 }
@@ -205,6 +209,14 @@ impl Type {
             data: Arc::new(data),
             qualifiers: Qualifiers::empty(),
         }
+    }
+
+    /// The same type, which nothing else refers to yet, with the alignment that its source demands.
+    fn with_alignment(mut self, alignment: Option<u64>) -> Self {
+        if let (Some(_), Some(data)) = (alignment, Arc::get_mut(&mut self.data)) {
+            data.alignment = alignment;
+        }
+        self
     }
 
     /// What kind of type this is.
@@ -442,8 +454,8 @@ impl Type {
         Err(too_deep("types"))
     }
 
-    /// The alignment of a value of this type in bytes, as common C ABIs have it: that of the
-    /// strictest member, or the size of a number.
+    /// The alignment of a value of this type in bytes: what the source demands, or as common C
+    /// ABIs have it, that of the strictest member or the size of a number.
     pub fn alignment(&self) -> Result<u64> {
         self.alignment_at(0)
     }
@@ -452,6 +464,9 @@ impl Type {
         if depth > MAX_DEPTH {
             return Err(too_deep("types"));
         }
+        if let Some(alignment) = self.data.alignment {
+            return Ok(alignment);
+        }
         match &self.data.detail {
             Detail::Compound {
                 members: Some(members),
@@ -459,7 +474,8 @@ impl Type {
             } => {
                 let mut alignment = 1;
                 for member in members.get()? {
-                    alignment = alignment.max(member.ty()?.alignment_at(depth + 1)?);
+                    let least = member.alignment.unwrap_or(1);
+                    alignment = alignment.max(member.ty()?.alignment_at(depth + 1)?.max(least));
                 }
                 Ok(alignment)
             }

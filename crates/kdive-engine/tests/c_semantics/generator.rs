@@ -322,6 +322,7 @@ impl Generator {
                 name: Some((*name).into()),
                 bit_offset,
                 is_base_class: false,
+                alignment: None,
                 content: Content::from_type(int.clone()),
             })
             .collect();
