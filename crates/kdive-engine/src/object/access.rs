@@ -69,21 +69,12 @@ impl Object {
     /// A member of a structure, union or class, or of what a pointer to one points to; none if
     /// the type has members and this is not one of them.
     pub fn find_member(&self, name: &str) -> Result<Option<Object>> {
-        let aliased;
-        let mut real = &self.ty;
-        if real.kind() == TypeKind::Typedef {
-            aliased = real.unaliased()?;
-            real = &aliased;
-        }
+        let real = self.ty.real()?;
         if real.kind() == TypeKind::Pointer {
-            let mut target = real.target()?.unwrap_or_else(|| self.program.void_type());
-            if target.kind() == TypeKind::Typedef {
-                target = target.unaliased()?;
-            }
-            if !target.kind().is_compound() {
+            let Some(pointee) = real.pointee()? else {
                 return Err(self.not_compound());
-            }
-            let Some(member) = target.find_member(name)? else {
+            };
+            let Some(member) = pointee.find_member(name)? else {
                 return Ok(None);
             };
             return Ok(Some(Self::reference_unchecked(
@@ -150,7 +141,7 @@ impl Object {
 
     /// The element type of an array or the target type of a pointer, and the array's length.
     fn elements(&self) -> Result<(Type, Option<u64>, bool)> {
-        let real = self.ty.unaliased()?;
+        let real = self.ty.real()?;
         match real.kind() {
             TypeKind::Array | TypeKind::Pointer => Ok((
                 real.target()?.unwrap_or_else(|| self.program.void_type()),
@@ -246,7 +237,7 @@ impl Object {
 
     /// The number of elements of a complete array; none for other types.
     pub fn length(&self) -> Result<Option<u64>> {
-        let real = self.ty.unaliased()?;
+        let real = self.ty.real()?;
         Ok(if real.kind() == TypeKind::Array {
             real.length()
         } else {
@@ -276,7 +267,7 @@ impl Object {
     /// The bytes of a C string, up to its terminating zero: of an array, at most its length; of
     /// a pointer, what it points to, at most `max_size` bytes.
     pub fn string(&self, max_size: Option<u64>) -> Result<Vec<u8>> {
-        let real = self.ty.unaliased()?;
+        let real = self.ty.real()?;
         let max_size = max_size.unwrap_or(u64::MAX);
         match real.kind() {
             TypeKind::Pointer => self.program.read_c_string(
@@ -315,7 +306,7 @@ impl Object {
 
     /// Whether the value is not zero, as a condition in C sees it.
     pub fn is_truthy(&self) -> Result<bool> {
-        let real = self.ty.unaliased()?;
+        let real = self.ty.real()?;
         match real.kind() {
             TypeKind::Array | TypeKind::Function => match self.place {
                 Place::Reference { address, .. } => Ok(address != 0),

@@ -1,11 +1,12 @@
 //! C's operators: promotions, common types, arithmetic, comparison.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::convert::decayed_type;
 use super::wide_float::{Precision, WideFloat};
 use super::{Encoding, Layout, Number, Object, Place, Value};
-use crate::types::{PrimitiveType, Type, TypeKind};
+use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind};
 use crate::{Error, Result};
 
 /// A binary operator that gives a value.
@@ -73,134 +74,160 @@ impl UnaryOperator {
 pub type Comparison = Option<Ordering>;
 
 /// A type as C's conversions see it.
-struct Operand {
-    /// Without qualifiers; an alias is kept, so that results keep the name.
-    ty: Type,
-    real: Type,
+struct Operand<'a> {
+    /// An alias is kept, so that results keep the name.
+    ty: Cow<'a, Type>,
+    /// The kind of the type behind aliases; of an array or function, that of its address.
+    kind: TypeKind,
+    primitive: Option<PrimitiveType>,
+    /// How values of the type are laid out, bit fields aside.
+    layout: Layout,
     bit_field_size: Option<u64>,
 }
 
-impl Operand {
-    fn of(object: &Object) -> Result<Operand> {
-        let real = decayed_type(object)?.unqualified();
-        let is_decayed =
-            real.kind() == TypeKind::Pointer && object.ty.unaliased_kind()? != TypeKind::Pointer;
-        let ty = if is_decayed {
-            real.clone()
-        } else {
-            object.ty.unqualified()
-        };
+impl<'a> Operand<'a> {
+    fn of(object: &'a Object) -> Result<Self> {
+        let real = object.ty.real()?;
+        if matches!(real.kind(), TypeKind::Array | TypeKind::Function) {
+            return Self::plain(Cow::Owned(decayed_type(object)?));
+        }
+        let operand = Self::plain(Cow::Borrowed(&object.ty))?;
         // To GCC a bit field of all bits is like any other member.
-        let bit_field_size = match object.bit_field_size {
-            Some(size) if real.size()?.checked_mul(8) != Some(size) => Some(size),
-            _ => None,
-        };
-        Ok(Operand {
-            ty,
-            real,
+        let bit_field_size = object
+            .bit_field_size
+            .filter(|size| *size != operand.layout.bits);
+        Ok(Self {
             bit_field_size,
+            ..operand
         })
     }
 
-    fn plain(ty: Type) -> Result<Operand> {
-        Ok(Operand {
-            real: ty.unaliased()?,
+    fn plain(ty: Cow<'a, Type>) -> Result<Self> {
+        let real = ty.real()?;
+        let kind = real.kind();
+        let primitive = real.primitive();
+        let layout = if kind.is_compound() {
+            Layout::nothing()
+        } else {
+            real.layout()?
+        };
+        Ok(Self {
             ty,
+            kind,
+            primitive,
+            layout,
             bit_field_size: None,
         })
     }
 
+    fn of_primitive(object: &Object, primitive: PrimitiveType) -> Result<Self> {
+        Self::plain(Cow::Owned(object.program.primitive_type(primitive)?))
+    }
+
     fn is_pointer(&self) -> bool {
-        self.real.kind() == TypeKind::Pointer
+        self.kind == TypeKind::Pointer
+    }
+
+    fn is_float(&self) -> bool {
+        self.kind == TypeKind::Float
     }
 
     fn is_integer(&self) -> bool {
-        match self.real.kind() {
+        match self.kind {
             TypeKind::Int | TypeKind::Bool => true,
-            TypeKind::Enum => self.real.is_complete().unwrap_or(false),
+            TypeKind::Enum => self.layout.encoding != Encoding::None,
             _ => false,
         }
     }
 
     fn is_arithmetic(&self) -> bool {
-        self.is_integer() || self.real.kind() == TypeKind::Float
+        self.is_integer() || self.is_float()
     }
 
     fn is_signed(&self) -> bool {
-        self.real.is_signed() == Some(true)
+        self.layout.encoding == Encoding::Signed
     }
 
     /// The number of bits that an integer has.
-    fn width(&self) -> Result<u64> {
-        match self.bit_field_size {
-            Some(size) => Ok(size),
-            None => Ok(self.real.size()?.saturating_mul(8)),
-        }
+    fn width(&self) -> u64 {
+        self.bit_field_size.unwrap_or(self.layout.bits)
     }
 
     /// Orders integers by C's conversion rank: wider ones first of all, then bit fields, then
     /// integers that the implementation adds, then the standard ones.
-    fn rank(&self) -> Result<(u64, u8, u8)> {
-        let class = match (self.bit_field_size, self.real.primitive()) {
+    fn rank(&self) -> (u64, u8, u8) {
+        let class = match (self.bit_field_size, self.primitive) {
             (Some(_), _) => 0,
             (None, None) => 1,
             (None, Some(_)) => 2,
         };
-        let rank = self
-            .real
-            .primitive()
-            .and_then(PrimitiveType::rank)
-            .unwrap_or(0);
-        Ok((self.width()?, class, rank))
+        let rank = self.primitive.and_then(PrimitiveType::rank).unwrap_or(0);
+        (self.width(), class, rank)
+    }
+
+    /// What the type points to.
+    fn target(&self) -> Result<Option<Type>> {
+        self.ty.real()?.target()
+    }
+
+    /// The type of a result.
+    fn into_type(self) -> Type {
+        match self.ty {
+            Cow::Borrowed(ty) => ty.unqualified(),
+            Cow::Owned(mut ty) => {
+                ty.qualifiers = Qualifiers::empty();
+                ty
+            }
+        }
     }
 
     /// C's integer promotion, with GCC's rule for wide bit fields.
-    fn promote(self, object: &Object) -> Result<Operand> {
-        let program = &object.program;
+    fn promote(self, object: &Object) -> Result<Self> {
         // Most operands have one of the types that promotion leaves alone.
-        let rank = self.real.primitive().and_then(PrimitiveType::rank);
-        if self.real.kind() == TypeKind::Float
-            || self.bit_field_size.is_none() && rank >= PrimitiveType::Int.rank()
-        {
+        let rank = self.primitive.and_then(PrimitiveType::rank);
+        if self.is_float() || self.bit_field_size.is_none() && rank >= PrimitiveType::Int.rank() {
             return Ok(self);
         }
-        let int = Operand::plain(program.primitive_type(PrimitiveType::Int)?)?;
-        let promoted = match self.real.kind() {
+        let int = Self::of_primitive(object, PrimitiveType::Int)?;
+        let promoted = match self.kind {
             TypeKind::Bool => return Ok(int),
             TypeKind::Enum => {
-                let integer = self.real.target()?.unwrap_or_else(|| int.ty.clone());
-                Operand {
-                    real: integer.unaliased()?,
-                    ty: integer.unqualified(),
+                let integer = self.target()?.map_or_else(|| int.ty.clone(), Cow::Owned);
+                Self {
                     bit_field_size: self.bit_field_size,
+                    ..Self::plain(integer)?
                 }
             }
             _ => self,
         };
-        if promoted.rank()? >= int.rank()?
-            && promoted.width()? >= int.width()?
-            && !(promoted.bit_field_size.is_some() && promoted.width()? == int.width()?)
+        if promoted.rank() >= int.rank()
+            && promoted.width() >= int.width()
+            && !(promoted.bit_field_size.is_some() && promoted.width() == int.width())
         {
             return Ok(promoted);
         }
-        let fits = promoted.width()? < int.width()?
-            || promoted.width()? == int.width()? && promoted.is_signed();
+        let fits = promoted.width() < int.width()
+            || promoted.width() == int.width() && promoted.is_signed();
         if fits {
             Ok(int)
-        } else if promoted.width()? > int.width()? {
+        } else if promoted.width() > int.width() {
             Ok(promoted)
         } else {
-            Operand::plain(program.primitive_type(PrimitiveType::UnsignedInt)?)
+            Self::of_primitive(object, PrimitiveType::UnsignedInt)
         }
     }
 }
 
 /// The type in which two numbers are computed: C's usual arithmetic conversions.
-fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<Operand> {
-    let is_float = |operand: &Operand| operand.real.kind() == TypeKind::Float;
-    match (is_float(&l), is_float(&r)) {
+fn common_type<'a>(
+    left: &Object,
+    right: &Object,
+    l: Operand<'a>,
+    r: Operand<'a>,
+) -> Result<Operand<'a>> {
+    match (l.is_float(), r.is_float()) {
         (true, true) => {
-            let rank = |operand: &Operand| (operand.real.declared_size(), operand.real.primitive());
+            let rank = |operand: &Operand| (operand.layout.bits, operand.primitive);
             return Ok(if rank(&l) > rank(&r) { l } else { r });
         }
         (true, false) => return Ok(l),
@@ -208,7 +235,7 @@ fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<
         (false, false) => {}
     }
     let (l, r) = (l.promote(left)?, r.promote(right)?);
-    let (l_rank, r_rank) = (l.rank()?, r.rank()?);
+    let (l_rank, r_rank) = (l.rank(), r.rank());
     if l.is_signed() == r.is_signed() {
         return Ok(if l_rank > r_rank { l } else { r });
     }
@@ -220,21 +247,16 @@ fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<
     if unsigned_rank >= signed_rank {
         return Ok(unsigned);
     }
-    if signed.width()? > unsigned.width()? {
+    if signed.width() > unsigned.width() {
         return Ok(signed);
     }
     // The signed type has the higher rank and can't hold every unsigned value.
-    match signed.real.primitive() {
-        Some(PrimitiveType::Long) => {
-            Operand::plain(left.program.primitive_type(PrimitiveType::UnsignedLong)?)
+    match signed.primitive {
+        Some(PrimitiveType::Long) => Operand::of_primitive(left, PrimitiveType::UnsignedLong),
+        Some(PrimitiveType::LongLong) => {
+            Operand::of_primitive(left, PrimitiveType::UnsignedLongLong)
         }
-        Some(PrimitiveType::LongLong) => Operand::plain(
-            left.program
-                .primitive_type(PrimitiveType::UnsignedLongLong)?,
-        ),
-        Some(PrimitiveType::Int) => {
-            Operand::plain(left.program.primitive_type(PrimitiveType::UnsignedInt)?)
-        }
+        Some(PrimitiveType::Int) => Operand::of_primitive(left, PrimitiveType::UnsignedInt),
         _ => Ok(unsigned),
     }
 }
@@ -242,8 +264,8 @@ fn common_type(left: &Object, right: &Object, l: Operand, r: Operand) -> Result<
 /// A value of the common type, as bits or as a floating-point number.
 fn converted(object: &Object, to: &Operand) -> Result<Number> {
     let number = object.number()?;
-    if to.real.kind() == TypeKind::Float {
-        let size = to.real.size()?;
+    if to.is_float() {
+        let size = to.layout.bits / 8;
         if size > 8 {
             let precision = Precision::of(size, object.program.architecture())?;
             return Ok(Number::Wide(WideFloat::of(number, precision)));
@@ -256,7 +278,10 @@ fn converted(object: &Object, to: &Operand) -> Result<Number> {
             value
         }));
     }
-    let layout = Layout::of(&to.real, to.bit_field_size)?;
+    let layout = match to.bit_field_size {
+        None => to.layout,
+        Some(size) => to.layout.of_bit_field(size)?,
+    };
     if layout.encoding == Encoding::Bytes {
         return Err(Error::Unsupported(
             "operations on integers of more than 128 bits are not supported".to_owned(),
@@ -284,13 +309,13 @@ impl Object {
         };
         match operator {
             BinaryOperator::Add if l.is_pointer() && r.is_integer() => {
-                return self.move_pointer(&l, other, false);
+                return self.move_pointer(l, other, false);
             }
             BinaryOperator::Add if l.is_integer() && r.is_pointer() => {
-                return other.move_pointer(&r, self, false);
+                return other.move_pointer(r, self, false);
             }
             BinaryOperator::Subtract if l.is_pointer() && r.is_integer() => {
-                return self.move_pointer(&l, other, true);
+                return self.move_pointer(l, other, true);
             }
             BinaryOperator::Subtract if l.is_pointer() && r.is_pointer() => {
                 return self.pointer_difference(&l, other, &r)?.ok_or_else(invalid);
@@ -306,8 +331,7 @@ impl Object {
         if !(l.is_arithmetic() && r.is_arithmetic()) {
             return Err(invalid());
         }
-        let is_float = l.real.kind() == TypeKind::Float || r.real.kind() == TypeKind::Float;
-        if is_float && !operator.takes_floats() {
+        if (l.is_float() || r.is_float()) && !operator.takes_floats() {
             return Err(invalid());
         }
         let common = common_type(self, other, l, r)?;
@@ -316,12 +340,13 @@ impl Object {
             converted(self, &common)?,
             converted(other, &common)?,
         )?;
-        Object::from_number(&self.program, common.ty, result, common.bit_field_size)
+        let bit_field_size = common.bit_field_size;
+        Object::from_number(&self.program, common.into_type(), result, bit_field_size)
     }
 
     fn shift(&self, operator: BinaryOperator, l: Operand, count: &Object) -> Result<Object> {
         let promoted = l.promote(self)?;
-        let width = promoted.width()?;
+        let width = promoted.width();
         let value = converted(self, &promoted)?;
         let count = match count.number()? {
             Number::Integer {
@@ -348,30 +373,31 @@ impl Object {
             bits: result,
             is_negative,
         };
-        Object::from_number(&self.program, promoted.ty, result, promoted.bit_field_size)
+        let bit_field_size = promoted.bit_field_size;
+        Object::from_number(&self.program, promoted.into_type(), result, bit_field_size)
     }
 
     /// The size of what a pointer points to; `void` and functions count as one byte, as in GNU C.
     fn step(pointer: &Operand) -> Result<u64> {
-        match pointer.real.target()? {
+        match pointer.target()? {
             Some(target) if target.unaliased_kind()? != TypeKind::Void => target.size(),
             _ => Ok(1),
         }
     }
 
-    fn move_pointer(&self, l: &Operand, index: &Object, backwards: bool) -> Result<Object> {
-        let offset = (index.number()?.to_bits() as u64).wrapping_mul(Self::step(l)?);
+    fn move_pointer(&self, l: Operand, index: &Object, backwards: bool) -> Result<Object> {
+        let offset = (index.number()?.to_bits() as u64).wrapping_mul(Self::step(&l)?);
         let start = self.decayed_value()?;
         let address = if backwards {
             start.wrapping_sub(offset)
         } else {
             start.wrapping_add(offset)
         };
-        Object::from_number(&self.program, l.ty.clone(), Number::from(address), None)
+        Object::from_number(&self.program, l.into_type(), Number::from(address), None)
     }
 
     fn decayed_value(&self) -> Result<u64> {
-        match (self.ty.unaliased_kind()?, &self.place) {
+        match (self.ty.real()?.kind(), &self.place) {
             (TypeKind::Array | TypeKind::Function, Place::Value(_)) => {
                 Err(Error::Value("cannot get address of value".to_owned()))
             }
@@ -392,7 +418,7 @@ impl Object {
         if step != Self::step(r)? || step == 0 {
             return Ok(None);
         }
-        let (Some(left), Some(right)) = (l.real.target()?, r.real.target()?) else {
+        let (Some(left), Some(right)) = (l.target()?, r.target()?) else {
             return Ok(None);
         };
         if !super::convert::are_compatible(&left, &right, 0)? {
@@ -432,7 +458,8 @@ impl Object {
                 is_negative: false,
             },
         };
-        Object::from_number(&self.program, promoted.ty, result, promoted.bit_field_size)
+        let bit_field_size = promoted.bit_field_size;
+        Object::from_number(&self.program, promoted.into_type(), result, bit_field_size)
     }
 
     /// Compares as C does; none if one of the operands is not a number (NaN).

@@ -92,7 +92,30 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn of(ty: &Type, bit_field_size: Option<u64>) -> Result<Layout> {
-        let real = ty.unaliased()?;
+        let layout = ty.layout()?;
+        match bit_field_size {
+            None => Ok(layout),
+            Some(size) => layout.of_bit_field(size),
+        }
+    }
+
+    fn of_bit_field(self, size: u64) -> Result<Layout> {
+        match self.encoding {
+            Encoding::Float | Encoding::Bytes => {
+                Err(Error::Value("bit field must be integer".to_owned()))
+            }
+            Encoding::None => Ok(self),
+            _ if size == 0 || size > self.bits => Err(Error::Value(format!(
+                "bit field size {size} does not fit its type of {} bits",
+                self.bits
+            ))),
+            _ => Ok(Layout { bits: size, ..self }),
+        }
+    }
+
+    /// The layout of a type that is no alias; [`Type::layout`] keeps it.
+    pub(crate) fn work_out(real: &Type) -> Result<Layout> {
+        let integer;
         let (encoding, number) = match real.kind() {
             TypeKind::Int if real.is_signed() == Some(true) => (Encoding::Signed, real),
             TypeKind::Int | TypeKind::Pointer => (Encoding::Unsigned, real),
@@ -100,14 +123,14 @@ impl Layout {
             TypeKind::Float => (Encoding::Float, real),
             TypeKind::Enum => match real.target()? {
                 None => return Ok(Layout::nothing()),
-                Some(integer) => {
-                    let integer = integer.unaliased()?;
+                Some(target) => {
+                    integer = target.unaliased()?;
                     let encoding = if integer.is_signed() == Some(true) {
                         Encoding::Signed
                     } else {
                         Encoding::Unsigned
                     };
-                    (encoding, integer)
+                    (encoding, &integer)
                 }
             },
             TypeKind::Void | TypeKind::Function => return Ok(Layout::nothing()),
@@ -128,28 +151,11 @@ impl Layout {
             Encoding::Signed | Encoding::Unsigned | Encoding::Bool if bits > 128 => Encoding::Bytes,
             encoding => encoding,
         };
-        match bit_field_size {
-            None => Ok(Layout {
-                encoding,
-                bits,
-                byte_order,
-            }),
-            Some(size) => {
-                if matches!(encoding, Encoding::Float | Encoding::Bytes) {
-                    return Err(Error::Value("bit field must be integer".to_owned()));
-                }
-                if size == 0 || size > bits {
-                    return Err(Error::Value(format!(
-                        "bit field size {size} does not fit its type of {bits} bits"
-                    )));
-                }
-                Ok(Layout {
-                    encoding,
-                    bits: size,
-                    byte_order,
-                })
-            }
-        }
+        Ok(Layout {
+            encoding,
+            bits,
+            byte_order,
+        })
     }
 
     const fn nothing() -> Layout {

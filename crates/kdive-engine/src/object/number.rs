@@ -1,7 +1,7 @@
 //! Numbers as C computes with them, apart from any object.
 
 use super::wide_float::{Precision, WideFloat};
-use super::{Encoding, Layout, Object, Value, bits};
+use super::{Encoding, Layout, Object, Place, Value, bits};
 use crate::types::TypeKind;
 use crate::{Error, Result};
 
@@ -112,9 +112,11 @@ impl Object {
     /// The value of a number, truth value, enumerator or pointer.
     pub fn number(&self) -> Result<Number> {
         let layout = self.layout()?;
-        let value = self.load_as(&layout)?;
-        self.number_of(&value, &layout)?
-            .ok_or_else(|| Error::Type(format!("'{}' is not a number", self.type_name_or_kind())))
+        let number = match &self.place {
+            Place::Value(value) => self.number_of(value, &layout)?,
+            _ => self.number_of(&self.load_as(&layout)?, &layout)?,
+        };
+        number.ok_or_else(|| Error::Type(format!("'{}' is not a number", self.type_name_or_kind())))
     }
 
     /// The number that a value of this object's type is; none if it is no number.

@@ -1,31 +1,33 @@
 //! C's own types, as the program has them.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use kdive_target::{ByteOrder, Platform};
 
 use super::Program;
 use crate::Result;
 use crate::types::{Language, PointerKind, PrimitiveType, Type, TypeKinds};
 
-/// The primitive types that were asked for.
+/// The primitive types that were asked for. Reading takes no lock.
 #[derive(Default)]
 pub(crate) struct Primitives {
-    found: RwLock<[Option<Type>; PrimitiveType::ALL.len()]>,
+    found: ArcSwap<[OnceLock<Type>; PrimitiveType::ALL.len()]>,
 }
 
 impl Primitives {
     pub(crate) fn clear(&self) {
-        *self.found.write().unwrap_or_else(PoisonError::into_inner) = Default::default();
+        self.found.store(Arc::default());
     }
 
     fn get(&self, primitive: PrimitiveType) -> Option<Type> {
-        self.found.read().unwrap_or_else(PoisonError::into_inner)[primitive as usize].clone()
+        self.found.load()[primitive as usize].get().cloned()
     }
 
     fn keep(&self, primitive: PrimitiveType, ty: Type) -> Type {
-        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
-        found[primitive as usize].get_or_insert(ty).clone()
+        self.found.load()[primitive as usize]
+            .get_or_init(|| ty)
+            .clone()
     }
 
     pub(crate) fn void(&self, language: Language) -> Type {

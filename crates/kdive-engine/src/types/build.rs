@@ -6,7 +6,7 @@ use kdive_debuginfo::description::Language;
 use kdive_target::ByteOrder;
 
 use super::{
-    Detail, Enumerator, LazyList, Link, Member, Parameter, PointerKind, PrimitiveType,
+    Derived, Detail, Enumerator, LazyList, Link, Member, Parameter, PointerKind, PrimitiveType,
     TemplateParameter, Type, TypeData, TypeKind,
 };
 use crate::{Error, Result};
@@ -23,6 +23,7 @@ impl Type {
             byte_order: ByteOrder::HOST,
             alignment: None,
             detail: Detail::None,
+            derived: Derived::default(),
         })
     }
 
@@ -110,6 +111,7 @@ impl Type {
             byte_order,
             alignment: None,
             detail,
+            derived: Derived::default(),
         })
     }
 
@@ -137,6 +139,7 @@ impl Type {
                 table: OnceLock::new(),
                 template_parameters: LazyList::ready(template_parameters),
             },
+            derived: Derived::default(),
         })
     }
 
@@ -167,6 +170,7 @@ impl Type {
                 integer: integer.map(Link::Ready),
                 enumerators: LazyList::ready(enumerators.unwrap_or_default()),
             },
+            derived: Derived::default(),
         }))
     }
 
@@ -194,6 +198,7 @@ impl Type {
             detail: Detail::Alias {
                 target: Link::Ready(target),
             },
+            derived: Derived::default(),
         })
     }
 
@@ -217,6 +222,7 @@ impl Type {
                 kind,
                 target: Link::Ready(target),
             },
+            derived: Derived::default(),
         })
     }
 
@@ -234,6 +240,7 @@ impl Type {
                 element: Link::Ready(element),
                 length,
             },
+            derived: Derived::default(),
         })
     }
 
@@ -259,6 +266,7 @@ impl Type {
                 is_variadic,
                 template_parameters: LazyList::ready(template_parameters),
             },
+            derived: Derived::default(),
         })
     }
 }

@@ -11,8 +11,8 @@ use kdive_debuginfo::description::{
 use kdive_target::ByteOrder;
 
 use super::{
-    Content, Detail, Enumerator, LazyList, Link, MAX_DEPTH, Member, Parameter, PrimitiveType,
-    Qualifiers, TemplateParameter, Type, TypeData, TypeKind, too_deep,
+    Content, Derived, Detail, Enumerator, LazyList, Link, MAX_DEPTH, Member, Parameter,
+    PrimitiveType, Qualifiers, TemplateParameter, Type, TypeData, TypeKind, too_deep,
 };
 use crate::object::Object;
 use crate::program::Program;
@@ -142,6 +142,7 @@ impl ImportedTypes {
                     detail: Detail::Alias {
                         target: self.link(target),
                     },
+                    derived: Derived::default(),
                 })
             }
             Shape::Pointer {
@@ -161,6 +162,7 @@ impl ImportedTypes {
                     kind,
                     target: self.link(target),
                 },
+                derived: Derived::default(),
             }),
             Shape::Array {
                 element,
@@ -194,6 +196,7 @@ impl ImportedTypes {
                             owner(&source)?.template_parameters(id)
                         }),
                     },
+                    derived: Derived::default(),
                 })
             }
         })
@@ -233,6 +236,7 @@ impl ImportedTypes {
                     owner(&parameters)?.template_parameters(id)
                 }),
             },
+            derived: Derived::default(),
         }))
     }
 
@@ -271,6 +275,7 @@ impl ImportedTypes {
                 integer,
                 enumerators: LazyList::lazy(move || owner(&enumerators)?.enumerators(id)),
             },
+            derived: Derived::default(),
         }))
     }
 
@@ -290,6 +295,7 @@ impl ImportedTypes {
                 byte_order: self.byte_order,
                 alignment: None,
                 detail: Detail::Array { element, length },
+                derived: Derived::default(),
             })
         };
         let mut inner_to_outer = dimensions.iter().rev();

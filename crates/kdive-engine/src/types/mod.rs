@@ -5,6 +5,7 @@
 //! are objects and live in [`crate::object`].
 
 mod build;
+mod derived;
 mod import;
 mod lazy;
 mod members;
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use kdive_target::ByteOrder;
 
+pub(crate) use derived::Derived;
 pub(crate) use import::ImportedTypes;
 pub use kdive_debuginfo::description::{Language, PointerKind, Qualifiers, TypeKinds};
 pub use lazy::{Argument, Content, Thunk};
@@ -117,6 +119,7 @@ pub(crate) struct TypeData {
     /// In bytes, if the source demands another one than follows from the parts of the type.
     pub(crate) alignment: Option<u64>,
     pub(crate) detail: Detail,
+    pub(crate) derived: Derived,
 }
 
 /// What only types of some kinds have.
@@ -372,35 +375,10 @@ impl Type {
         self.qualified(Qualifiers::empty())
     }
 
-    /// The type behind all aliases, with the qualifiers of this type and of the aliases.
-    pub fn unaliased(&self) -> Result<Type> {
-        let mut current = self.clone();
-        for _ in 0..MAX_DEPTH {
-            match &current.data.detail {
-                Detail::Alias { target } => {
-                    let mut next = target.get()?;
-                    next.qualifiers |= current.qualifiers;
-                    current = next;
-                }
-                _ => return Ok(current),
-            }
-        }
-        Err(too_deep("typedefs"))
-    }
-
-    /// The kind of the type behind all aliases.
-    pub fn unaliased_kind(&self) -> Result<TypeKind> {
-        if self.kind() == TypeKind::Typedef {
-            Ok(self.unaliased()?.kind())
-        } else {
-            Ok(self.kind())
-        }
-    }
-
     /// Whether the definition is known: the type is neither `void`, nor an array without a
     /// length, nor a structure or enumeration that is only declared, nor an alias of one.
     pub fn is_complete(&self) -> Result<bool> {
-        let real = self.unaliased()?;
+        let real = self.real()?;
         Ok(match &real.data.detail {
             Detail::Compound { members, .. } => members.is_some(),
             Detail::Enum { integer, .. } => integer.is_some(),

@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PySlice, PyString};
 
 use crate::arguments::{bytes_of, literal_of, literal_to_python, number_of};
@@ -74,6 +75,16 @@ fn generic_attribute(object: &Bound<'_, Object>, name: &Bound<'_, PyAny>) -> PyR
         )
     }
     .map(Bound::unbind)
+}
+
+/// The error of `__getattribute__` that makes Python call `__getattr__`, which says what is
+/// wrong. It is made once, since nobody ever sees it.
+fn not_found(py: Python<'_>) -> PyResult<PyErr> {
+    static ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let error = ERROR.get_or_try_init(py, || {
+        py.get_type::<PyAttributeError>().call0().map(Bound::unbind)
+    })?;
+    Ok(PyErr::from_value(error.bind(py).clone()))
 }
 
 #[pymethods]
@@ -160,8 +171,7 @@ impl Object {
         }
         match slf.get().find(py, text) {
             Ok(Some(member)) => Ok(Py::new(py, member)?.into_any()),
-            // Python calls __getattr__ next, which says what is wrong.
-            Ok(None) | Err(engine::Error::Type(_)) => Err(PyAttributeError::new_err(())),
+            Ok(None) | Err(engine::Error::Type(_)) => Err(not_found(py)?),
             Err(error) => Err(error.into_python()),
         }
     }

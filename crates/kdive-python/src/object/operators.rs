@@ -1,5 +1,6 @@
 //! Operators of objects, and their conversion to Python's numbers.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use kdive_engine as engine;
@@ -16,14 +17,17 @@ use crate::errors::OrRaise;
 
 impl Object {
     /// The other operand; none if Python should ask the other operand, or give up.
-    fn operand(&self, other: &Bound<'_, PyAny>) -> PyResult<Option<engine::Object>> {
+    fn operand<'a>(
+        &self,
+        other: &'a Bound<'_, PyAny>,
+    ) -> PyResult<Option<Cow<'a, engine::Object>>> {
         if let Ok(other) = other.cast::<Object>() {
-            return Ok(Some(other.get().inner.clone()));
+            return Ok(Some(Cow::Borrowed(&other.get().inner)));
         }
         match number_of(other)? {
             Some(number) => engine::Object::from_literal_number(self.inner.program(), number)
                 .or_raise()
-                .map(Some),
+                .map(|operand| Some(Cow::Owned(operand))),
             None => Ok(None),
         }
     }

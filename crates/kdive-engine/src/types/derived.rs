@@ -1,0 +1,87 @@
+//! What follows from a type and is worked out once: the type behind an alias, the structure
+//! behind a pointer, and how values are laid out.
+//!
+//! What is kept here is owned. No structure owns the types of its imported members, so types
+//! that refer to each other in circles do not keep each other alive.
+
+use std::sync::OnceLock;
+
+use super::{Detail, MAX_DEPTH, Type, TypeKind, too_deep};
+use crate::Result;
+use crate::object::Layout;
+
+/// What has been worked out of one type.
+#[derive(Default)]
+pub(crate) struct Derived {
+    real: OnceLock<Type>,
+    pointee: OnceLock<Type>,
+    layout: OnceLock<Layout>,
+}
+
+impl Type {
+    /// The type behind all aliases, without the qualifiers of this handle.
+    pub(crate) fn real(&self) -> Result<&Type> {
+        if self.kind() != TypeKind::Typedef {
+            return Ok(self);
+        }
+        let derived = &self.data.derived;
+        if let Some(real) = derived.real.get() {
+            return Ok(real);
+        }
+        let real = self.unqualified().follow_aliases()?;
+        Ok(derived.real.get_or_init(|| real))
+    }
+
+    fn follow_aliases(self) -> Result<Type> {
+        let mut current = self;
+        for _ in 0..MAX_DEPTH {
+            match &current.data.detail {
+                Detail::Alias { target } => {
+                    let mut next = target.get()?;
+                    next.qualifiers |= current.qualifiers;
+                    current = next;
+                }
+                _ => return Ok(current),
+            }
+        }
+        Err(too_deep("typedefs"))
+    }
+
+    /// The type behind all aliases, with the qualifiers of this type and of the aliases.
+    pub fn unaliased(&self) -> Result<Type> {
+        let real = self.real()?;
+        Ok(real.qualified(real.qualifiers | self.qualifiers))
+    }
+
+    /// The kind of the type behind all aliases.
+    pub fn unaliased_kind(&self) -> Result<TypeKind> {
+        Ok(self.real()?.kind())
+    }
+
+    /// The structure, union or class, behind aliases, that a pointer points to; none for
+    /// pointers to anything else and for other kinds.
+    pub(crate) fn pointee(&self) -> Result<Option<&Type>> {
+        let Detail::Pointer { target, .. } = &self.data.detail else {
+            return Ok(None);
+        };
+        let derived = &self.data.derived;
+        if let Some(pointee) = derived.pointee.get() {
+            return Ok(Some(pointee));
+        }
+        let pointee = target.get()?.unaliased()?;
+        if !pointee.kind().is_compound() {
+            return Ok(None);
+        }
+        Ok(Some(derived.pointee.get_or_init(|| pointee)))
+    }
+
+    /// How values that are no bit fields are laid out.
+    pub(crate) fn layout(&self) -> Result<Layout> {
+        let derived = &self.data.derived;
+        if let Some(layout) = derived.layout.get() {
+            return Ok(*layout);
+        }
+        let layout = Layout::work_out(self.real()?)?;
+        Ok(*derived.layout.get_or_init(|| layout))
+    }
+}
