@@ -13,6 +13,7 @@ mod memory;
 mod notes;
 mod page_cache;
 mod page_tables;
+pub mod parallel;
 mod platform;
 pub mod process;
 mod ptrace;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::parallel::with_threads;
 use crate::{AddressSpace, ByteOrder, Error, Memory};
 
 /// What to search for.
@@ -142,10 +143,10 @@ impl Search {
         if chunks.is_empty() {
             return None;
         }
-        let found: Vec<Vec<Match>> = chunks
+        let found = chunks
             .par_iter()
-            .map(|chunk| self.search_chunk(*chunk, chunk.first))
-            .collect();
+            .map(|chunk| self.search_chunk(*chunk, chunk.first));
+        let found: Vec<Vec<Match>> = with_threads(|| found.collect());
         if !matches!(self.pattern, Pattern::Regex(_)) {
             return Some(found.into_iter().flatten().collect());
         }

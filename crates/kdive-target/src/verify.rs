@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
+use crate::parallel::with_threads;
 use crate::target::leads_to_a_kernel;
 use crate::{AddressSpace, Error, Memory, Target};
 
@@ -77,10 +78,10 @@ pub fn verify(
     };
     let mut done = 0;
     for step in chunks.chunks(CHUNKS_PER_STEP) {
-        let results: Vec<Vec<Damage>> = step
+        let results = step
             .par_iter()
-            .map(|&(address, size)| damages_in(&target.memory, space, address, size))
-            .collect();
+            .map(|&(address, size)| damages_in(&target.memory, space, address, size));
+        let results: Vec<Vec<Damage>> = with_threads(|| results.collect());
         let size: u64 = step.iter().map(|&(_, size)| size).sum();
         found.readable_bytes += size;
         for damage in results.into_iter().flatten() {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
+use kdive_target::parallel::with_threads;
 use rayon::prelude::*;
 
 use super::encoding::{UnitHeader, UnitHeaders};
@@ -383,11 +384,13 @@ pub(super) fn scan(
             units.extend(run);
         }
     };
-    let per_thread: Vec<_> = (0..rayon::current_num_threads())
-        .into_par_iter()
-        .with_max_len(1)
-        .map(scan_runs)
-        .collect::<Result<_, Defect>>()?;
+    let per_thread: Vec<_> = with_threads(|| {
+        (0..rayon::current_num_threads())
+            .into_par_iter()
+            .with_max_len(1)
+            .map(scan_runs)
+            .collect::<Result<_, Defect>>()
+    })?;
     let (units, mut collected): (Vec<_>, Vec<_>) = per_thread.into_iter().unzip();
     let mut units = units.concat();
     units.sort_unstable_by_key(|unit| unit.offset);

@@ -11,6 +11,7 @@ use super::codec::Codec;
 use super::header::Header;
 use crate::bytes::Fields;
 use crate::page_cache::PageCache;
+use crate::parallel::with_threads;
 use crate::source::Source;
 use crate::target::ExcludedPages;
 use crate::{Error, MemoryReader, Result};
@@ -255,14 +256,15 @@ impl KdumpPages {
     /// whoever wants them.
     fn read_ahead(&self, first: u64) {
         let end = first.saturating_add(READ_AHEAD).min(self.pages);
-        (first..end).into_par_iter().for_each(|page| {
+        let decode = |page| {
             if !self.cache.contains(page) {
                 let mut bytes = vec![0; self.page_size as usize].into_boxed_slice();
                 if self.decode(page, &mut bytes).is_ok() {
                     self.cache.insert(page, bytes);
                 }
             }
-        });
+        };
+        with_threads(|| (first..end).into_par_iter().for_each(decode));
         self.expected.store(end, Ordering::Relaxed);
     }
 
@@ -276,7 +278,7 @@ impl KdumpPages {
                 let page = first.saturating_add(index as u64);
                 Some((page, self.decode(page, bytes).err()?))
             });
-        match failures.min_by_key(|&(page, _)| page) {
+        match with_threads(|| failures.min_by_key(|&(page, _)| page)) {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
