@@ -3,7 +3,7 @@
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import index
 from typing import NamedTuple
 
@@ -129,13 +129,27 @@ def page_words(prog: Program, offset: int) -> Iterator[tuple[int, list[int]]]:
     :param offset: Offset of the word in ``struct page``.
     :return: Iterator of (page frame number, words of this page and those that follow it) tuples.
     """
+    for first, (words,) in page_columns(prog, [offset]):
+        yield first, words.tolist()
+
+
+def page_columns(
+    prog: Program, offsets: Sequence[int]
+) -> Iterator[tuple[int, tuple[memoryview, ...]]]:
+    """Read some words of every ``struct page``, many pages at a time.
+
+    Pages whose structures can't be read (they may be left out of a dump) are skipped.
+
+    :param offsets: Offsets of the words in ``struct page``.
+    :return: Iterator of (page frame number, for each offset the words of this page and those that follow it) tuples.
+    """
     word = prog.address_size()
     stride = sizeof(prog.type("struct page")) // word
     for start, end, mem_map in for_each_valid_page_range(prog):
         for first in range(start, end, _PAGES_PER_READ):
             count = min(end - first, _PAGES_PER_READ)
             for pfn, words in _readable_words(prog, mem_map.value_(), first, count, stride):
-                yield pfn, words[offset // word :: stride].tolist()
+                yield pfn, tuple(words[offset // word :: stride] for offset in offsets)
 
 
 def _readable_words(

@@ -2,23 +2,29 @@
 """Memory cgroups (``struct mem_cgroup``, include/linux/memcontrol.h) and what is charged to them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from kdive import NULL, Object, Program, container_of, offsetof
 from kdive.helpers.common.format import decode_flags
 from kdive.helpers.common.prog import takes_program_or_default
-from kdive.helpers.linux._memory_map import page_words
+from kdive.helpers.linux._memory_map import for_each_valid_page_range, page_columns, page_words
 from kdive.helpers.linux._page_flags import compound_head
 from kdive.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
 from kdive.helpers.linux.percpu import per_cpu_ptr
 
 __all__ = (
+    "ChargedPages",
+    "charged_pages",
     "css_is_online",
     "decode_css_flags",
     "for_each_mem_cgroup",
     "for_each_page_memcg_data",
+    "mem_cgroup_counter",
     "mem_cgroup_path",
     "memcg_data_mem_cgroup",
+    "nr_dying_mem_cgroups",
+    "nr_valid_pages",
     "page_mem_cgroup",
     "percpu_ref_is_dying",
     "percpu_ref_sum",
@@ -118,6 +124,47 @@ def mem_cgroup_path(memcg: Object) -> bytes:
     return cgroup_path(memcg.css.cgroup.read_())
 
 
+@takes_program_or_default
+def nr_dying_mem_cgroups(prog: Program) -> int:
+    """Get how many cgroups were removed and live on, of the hierarchy with the memory controller."""
+    subsystem = int(prog["memory_cgrp_id"])
+    cgroup = prog["cgroup_subsys"][subsystem].root.cgrp
+    try:
+        # "cgroup: Show # of subsystem CSSes in cgroup.stat" (Linux 6.12) counts for each controller.
+        return cgroup.nr_dying_subsys[subsystem].value_()
+    except AttributeError:
+        return cgroup.nr_dying_descendants.value_()
+
+
+def mem_cgroup_counter(memcg: Object, name: str) -> int | None:
+    """Get a statistic of a memory cgroup and those below it, as of the last time that the CPUs' parts were added up.
+
+    :param memcg: ``struct mem_cgroup *``
+    :param name: Enumerator of ``enum node_stat_item`` or ``enum memcg_stat_item``, such as ``"NR_FILE_PAGES"``.
+    :return: Its value in pages, or in bytes if its name ends in ``_B``; None if this kernel does not count it.
+    """
+    prog = memcg.prog_
+    try:
+        number = int(prog[name])
+    except KeyError:
+        return None
+    if "mem_cgroup_stats_index" in prog:
+        # "memcg: reduce memory for the lruvec and memcg stats" (Linux 6.10) leaves out what no memory cgroup counts.
+        entry = prog["mem_cgroup_stats_index"][number]
+        # At first the numbers were signed and counted from 1, with 0 for none; later unsigned with 255 for none.
+        number = entry.value_() - 1 if entry.type_.unaliased().is_signed else entry.value_()
+        if number in (-1, 0xFF):
+            return None
+    vmstats = memcg.vmstats
+    try:
+        # "mm: memcontrol: switch to rstat" (Linux 5.13)
+        value = vmstats.state[number].value_()
+    except AttributeError:
+        value = vmstats[number].counter.value_()
+    # What CPUs have taken off before others have put on may make it negative for a moment.
+    return max(0, int(value))
+
+
 def _is_object_cgroup(prog: Program, memcg_data: int) -> bool:
     """Return whether a page points to its memory cgroup through a ``struct obj_cgroup``."""
     if memcg_data & _MEMCG_DATA_KMEM:
@@ -167,8 +214,46 @@ def for_each_page_memcg_data(prog: Program) -> Iterator[tuple[int, int]]:
 
     :return: Iterator of (page frame number, ``memcg_data``) tuples; see `memcg_data_mem_cgroup()`.
     """
-    page_type = prog.type("struct page")
-    member = "memcg_data" if page_type.has_member("memcg_data") else "mem_cgroup"
-    for first, words in page_words(prog, offsetof(page_type, member)):
+    for first, words in page_words(prog, _memcg_data_offset(prog)):
         # Most pages are charged to nothing: picking the others in one go is several times as fast as one by one.
         yield from [(first + position, word) for position, word in enumerate(words) if word]
+
+
+def _memcg_data_offset(prog: Program) -> int:
+    page_type = prog.type("struct page")
+    # "mm: memcontrol: Use helpers to read page's memcg data" (Linux 5.11)
+    return offsetof(page_type, "memcg_data" if page_type.has_member("memcg_data") else "mem_cgroup")
+
+
+class ChargedPages(NamedTuple):
+    """Members of the ``struct page`` of neighbouring page frames, those that are charged to nothing included."""
+
+    first_pfn: int
+    memcg_data: memoryview
+    """A word for each page: see `memcg_data_mem_cgroup()`."""
+    mapping: memoryview
+    """A word for each page: what it is a page of."""
+    flags: memoryview
+    """A word for each page: its flags."""
+
+
+@takes_program_or_default
+def charged_pages(prog: Program) -> Iterator[ChargedPages]:
+    """Iterate over all pages, tens of thousands at a time, to find those that are charged to memory cgroups.
+
+    This is some hundred times as fast as to look at a page at a time. Pages that can't be read are left out.
+    """
+    page_type = prog.type("struct page")
+    offsets = [
+        _memcg_data_offset(prog),
+        offsetof(page_type, "mapping"),
+        offsetof(page_type, "flags"),
+    ]
+    for first, (memcg_data, mapping, flags) in page_columns(prog, offsets):
+        yield ChargedPages(first, memcg_data, mapping, flags)
+
+
+@takes_program_or_default
+def nr_valid_pages(prog: Program) -> int:
+    """Get how many page frames have a ``struct page``."""
+    return sum(end - start for start, end, _ in for_each_valid_page_range(prog))

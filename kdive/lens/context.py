@@ -1,0 +1,83 @@
+"""What a diagnosis gets to work with."""
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from kdive import FaultError, Object, OutOfBoundsError, Program
+from kdive.helpers import ValidationError
+from kdive.lens.diagnosis import Damage, OptionsT
+from kdive.lens.needs import Needs, variable
+
+T = TypeVar("T")
+
+DAMAGES = (FaultError, ValidationError, LookupError, OutOfBoundsError, OverflowError, ValueError)
+"""What reading a corrupted structure can raise. Anything else is a mistake in the diagnosis."""
+
+
+class Context(Generic[OptionsT]):
+    """The program, the options, and ways to go on when something in the program is damaged.
+
+    Attributes:
+        prog: The program.
+        options: What the command line or the caller asks for.
+    """
+
+    def __init__(self, prog: Program, options: OptionsT, needs: Needs) -> None:
+        self.prog = prog
+        self.options = options
+        self._needs = needs
+        self._damages: list[Damage] = []
+
+    def variable(self, name: str) -> Object:
+        """Get a variable that the diagnosis has declared among its needs."""
+        return variable(self.prog, name, self._needs.variables[name])
+
+    def tolerate(self, where: str) -> "_Tolerance":
+        """Note it as damage when what is read in a block can't be, and go on after the block.
+
+        >>> with context.tolerate(f"task {hex(task)}"):
+        ...     yield Task(task.pid.value_())
+
+        Args:
+            where: What is read, with its address.
+        """
+        return _Tolerance(where, self._damages)
+
+    def walk(self, elements: Iterable[T], where: str) -> Iterator[T]:
+        """Iterate until the end or until the walk can't go on, which is noted as damage.
+
+        Args:
+            elements: A walk over a structure of the kernel.
+            where: What is walked over, with its address.
+        """
+        with self.tolerate(where):
+            yield from elements
+
+    def take_damages(self) -> list[Damage]:
+        """Return the damage that was noted since the last call."""
+        damages = self._damages.copy()
+        self._damages.clear()
+        return damages
+
+
+class _Tolerance:
+    """Catches the exceptions of `DAMAGES` and notes them."""
+
+    def __init__(self, where: str, damages: list[Damage]) -> None:
+        self._where = where
+        self._damages = damages
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> bool:
+        if kind is None or not issubclass(kind, DAMAGES):
+            return False
+        self._damages.append(Damage(self._where, str(error)))
+        return True

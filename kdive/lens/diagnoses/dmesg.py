@@ -1,0 +1,43 @@
+"""The kernel's log."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kdive.helpers.linux.printk import get_printk_records
+from kdive.lens.context import Context
+from kdive.lens.diagnosis import Checked, Item, Row, column, diagnosis, option
+
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Message(Row):
+    """A record of the log."""
+
+    title: ClassVar[str] = "Kernel log"
+    layout: ClassVar[str] = "table"
+    time_s: float = column("when it was logged, in seconds since the start", "TIME")
+    level: int = column("how important it is: 0 emergency … 7 debugging", "LEVEL")
+    text: str = column("the message", "MESSAGE")
+
+
+@dataclass(frozen=True)
+class DmesgOptions:
+    """Options of the diagnosis."""
+
+    level: int = option(
+        7, "list only messages of this level or a lower one, which are more important"
+    )
+
+
+@diagnosis("dmesg", "The kernel's log.", rows=(Message,), options=DmesgOptions)
+def dmesg(context: Context[DmesgOptions]) -> Iterator[Item]:
+    """Read the records of the ring buffer."""
+    records = get_printk_records(context.prog)
+    for record in records:
+        if record.level <= context.options.level:
+            yield Message(
+                record.timestamp / _NS_PER_S, record.level, record.text.decode(errors="replace")
+            )
+    yield Checked(len(records), "message")

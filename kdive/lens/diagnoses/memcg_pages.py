@@ -1,0 +1,216 @@
+"""Which files and other memory keep removed memory cgroups alive: a scan of all pages (mm/memcontrol.c)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kdive import Object, Program
+from kdive.helpers.linux.fs import inode_path, mount_dst, super_block_for_each_mount
+from kdive.helpers.linux.memcg import (
+    ChargedPages,
+    charged_pages,
+    css_is_online,
+    for_each_mem_cgroup,
+    mem_cgroup_path,
+    memcg_data_mem_cgroup,
+    nr_valid_pages,
+)
+from kdive.helpers.linux.mm import compound_nr, pfn_to_page
+from kdive.lens.context import DAMAGES, Context
+from kdive.lens.diagnosis import Checked, Item, Note, Progress, Row, column, diagnosis, option
+from kdive.lens.needs import Needs
+from kdive.lens.text import string
+
+# Flags in the lowest bits of page.memcg_data and page.mapping
+_MEMCG_DATA_OBJECTS = 1
+_MEMCG_DATA_KMEM = 2
+_MEMCG_DATA_FLAGS = 7
+_MAPPING_ANON = 1
+_MAPPING_FLAGS = 3
+_SHARED_MEMORY = ("tmpfs", "devtmpfs", "hugetlbfs")
+
+
+@dataclass(frozen=True)
+class PinnedPages(Row):
+    """The pages of one file, or of one kind, that are charged to a memory cgroup."""
+
+    title: ClassVar[str] = "Pages"
+    cgroup: str = column("path of the cgroup")
+    state: str = column("ZOMBIE if it was removed, else online")
+    memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
+    kind: str = column("page cache, shared memory, anonymous, movable or kernel")
+    path: str = column("the file, below where its file system is mounted, if it is")
+    inode: int | None = column("struct inode", hexadecimal=True)
+    pages: int = column("how many pages")
+    size_bytes: int = column("their size in bytes", "bytes")
+    mlocked_pages: int = column("how many of them are locked in memory", "mlocked")
+    first_page: int = column("struct page of the first one", "page", hexadecimal=True)
+
+
+@dataclass(frozen=True)
+class MemcgPagesOptions:
+    """Options of the diagnosis."""
+
+    every: bool = option(False, "also list pages of memory cgroups that were not removed")
+    max_pages: int = option(0, "look at so many pages at most; 0 for all")
+
+
+@diagnosis(
+    "memcg-pages",
+    "The files and other memory that keep removed memory cgroups alive, found by looking at every page.",
+    rows=(PinnedPages,),
+    options=MemcgPagesOptions,
+    needs=Needs(
+        variables={"root_mem_cgroup": "struct mem_cgroup *"},
+        members=("struct mem_cgroup.css", "struct page.mapping", "struct page.flags"),
+    ),
+    standard=False,
+)
+def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
+    """Read the ``struct page`` of all page frames in large blocks, and sum up by memory cgroup and file."""
+    prog = context.prog
+    wanted = {
+        int(group)
+        for group in context.walk(for_each_mem_cgroup(prog), "the tree of memory cgroups")
+        if context.options.every or not css_is_online(group.css.address_of_())
+    }
+    total = nr_valid_pages(prog)
+    limit = context.options.max_pages or total
+    scan = _Scan(prog, wanted)
+    for block in charged_pages(prog):
+        scan.look_at(block, limit - scan.pages)
+        yield Progress(scan.pages, total)
+        if scan.pages >= limit:
+            break
+    for (memcg, _, _), group in sorted(scan.groups.items(), key=lambda entry: -entry[1].pages):
+        with context.tolerate(f"struct mem_cgroup {memcg:#x}"):
+            yield _row(prog, memcg, group)
+    if scan.slab_pages:
+        yield Note(
+            f"{scan.slab_pages} pages of slab objects may be charged to several memory cgroups and are left out"
+        )
+    if scan.pages < total:
+        yield Note(
+            f"{total - scan.pages} of {total} pages were not looked at: left out of the dump, or past max_pages"
+        )
+    yield Checked(scan.pages, "page")
+    yield Checked(
+        len(wanted), "memory cgroup" if context.options.every else "removed memory cgroup"
+    )
+
+
+@dataclass
+class _Group:
+    """Pages of one memory cgroup that belong together."""
+
+    kind: str
+    mapping: int
+    first_pfn: int
+    pages: int = 0
+    mlocked: int = 0
+
+
+class _Scan:
+    """Sums up pages by memory cgroup and by what they are pages of."""
+
+    def __init__(self, prog: Program, wanted: set[int]) -> None:
+        self.pages = 0
+        self.slab_pages = 0
+        self.groups: dict[tuple[int, str, int], _Group] = {}
+        self._prog = prog
+        self._wanted = wanted
+        self._memcg_of: dict[int, int] = {0: 0}
+        self._kinds: dict[int, str] = {}
+        self._head = 1 << int(prog["PG_head"])
+        self._mlocked = 1 << int(prog["PG_mlocked"])
+
+    def look_at(self, block: ChargedPages, limit: int) -> None:
+        words = block.memcg_data.tolist()[:limit]
+        self.pages += len(words)
+        # Few different words occur in a block, so those that matter are found before single pages are looked at.
+        relevant = {
+            word: memcg for word in set(words) if (memcg := self._memcg(word)) in self._wanted
+        }
+        if not relevant:
+            return
+        for position, word in enumerate(words):
+            if word in relevant:
+                self._add(
+                    block.first_pfn + position,
+                    relevant[word],
+                    word,
+                    block.mapping[position],
+                    block.flags[position],
+                )
+
+    def _memcg(self, word: int) -> int:
+        """Get the address of the memory cgroup that a page with this ``memcg_data`` is charged to; 0 if to none."""
+        if word not in self._memcg_of:
+            if word & _MEMCG_DATA_OBJECTS:
+                self.slab_pages += 1
+                return 0
+            try:
+                self._memcg_of[word] = int(memcg_data_mem_cgroup(self._prog, word))
+            except DAMAGES:
+                self._memcg_of[word] = 0
+        return self._memcg_of[word]
+
+    def _add(self, pfn: int, memcg: int, word: int, mapping: int, flags: int) -> None:
+        if word & _MEMCG_DATA_KMEM:
+            kind, mapping = "kernel", 0
+        elif mapping & _MAPPING_FLAGS:
+            kind, mapping = "anonymous" if mapping & _MAPPING_ANON else "movable", 0
+        else:
+            kind = self._kind(mapping)
+        key = memcg, kind, mapping
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = _Group(kind, mapping, pfn)
+        # Only the head of a compound page is charged, for all of it.
+        count = int(compound_nr(pfn_to_page(self._prog, pfn))) if flags & self._head else 1
+        group.pages += count
+        if flags & self._mlocked:
+            group.mlocked += count
+
+    def _kind(self, mapping: int) -> str:
+        if mapping not in self._kinds:
+            try:
+                space = Object(self._prog, "struct address_space *", mapping)
+                name = string(space.host.i_sb.s_type.name) if mapping and space.host else ""
+            except DAMAGES:
+                name = ""
+            self._kinds[mapping] = "shared memory" if name in _SHARED_MEMORY else "page cache"
+        return self._kinds[mapping]
+
+
+def _row(prog: Program, memcg: int, group: _Group) -> PinnedPages:
+    owner = Object(prog, "struct mem_cgroup *", memcg)
+    inode = (
+        Object(prog, "struct address_space *", group.mapping).host.read_()
+        if group.mapping
+        else None
+    )
+    path = inode_path(inode) if inode else None
+    return PinnedPages(
+        cgroup=mem_cgroup_path(owner).decode(errors="replace"),
+        state="online" if css_is_online(owner.css.address_of_()) else "ZOMBIE",
+        memcg=memcg,
+        kind=group.kind,
+        path=_shown(path, inode) if inode else "",
+        inode=int(inode) if inode else None,
+        pages=group.pages,
+        size_bytes=group.pages * prog["PAGE_SIZE"].value_(),
+        mlocked_pages=group.mlocked,
+        first_page=int(pfn_to_page(prog, group.first_pfn)),
+    )
+
+
+def _shown(path: bytes | None, inode: Object) -> str:
+    if path is None:
+        # A file without a name: deleted, or metadata of a file system. Its number identifies it.
+        return f"(inode {inode.i_ino.value_()} of {string(inode.i_sb.s_id)})"
+    mounted = (
+        mount_dst(mount) for mount in super_block_for_each_mount(inode.i_sb.read_()) if mount.mnt_ns
+    )
+    below = next(mounted, b"").rstrip(b"/")
+    return (below + b"/" + path.lstrip(b"/")).decode(errors="replace")

@@ -1,0 +1,129 @@
+"""Why and where the kernel crashed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kdive import StackTrace
+from kdive.helpers.linux.panic import panic_message, panic_task, taint_letters
+from kdive.helpers.linux.sched import task_cpu
+from kdive.lens.context import Context
+from kdive.lens.diagnosis import (
+    Checked,
+    Finding,
+    Item,
+    NoOptions,
+    Row,
+    Severity,
+    column,
+    diagnosis,
+)
+from kdive.lens.needs import Needs
+from kdive.lens.text import function_name, string
+
+_EVIDENCE = 5
+
+
+@dataclass(frozen=True)
+class Panic(Row):
+    """The crash."""
+
+    title: ClassVar[str] = "Panic"
+    layout: ClassVar[str] = "record"
+    message: str | None = column("what the kernel logged")
+    cpu: int = column("the CPU that crashed", "CPU")
+    tid: int = column("the thread that ran on it", "TID")
+    command: str = column("its name")
+    task: int = column("struct task_struct", hexadecimal=True)
+    tainted: str = column("what tainted the kernel before, as letters")
+
+
+@dataclass(frozen=True)
+class Frame(Row):
+    """A frame of the stack that crashed."""
+
+    title: ClassVar[str] = "Stack"
+    number: int = column("its number, the innermost is 0", "#")
+    address: int = column("where it was", "PC", hexadecimal=True)
+    function: str = column("the function, with the kernel module")
+    source: str = column("the line of source, if it is known")
+    interrupted: bool = column(
+        "whether it was interrupted, by a fault for example, rather than called the one above"
+    )
+
+
+@dataclass(frozen=True)
+class Register(Row):
+    """A register as it was when the CPU crashed."""
+
+    title: ClassVar[str] = "Registers"
+    name: str = column("its name")
+    value: int = column("its value", hexadecimal=True)
+
+
+@diagnosis(
+    "panic",
+    "Whether the kernel has crashed: the message, the task, its stack and registers, and what tainted the kernel.",
+    rows=(Panic, Frame, Register),
+    options=NoOptions,
+    needs=Needs(variables={"tainted_mask": "unsigned long"}, target="dump"),
+)
+def panic(context: Context[NoOptions]) -> Iterator[Item]:
+    """Read the log and the registers that the dump has of the CPU that crashed."""
+    prog = context.prog
+    task = panic_task(prog)
+    yield Checked(1, "kernel log")
+    if not task or not _has_crashed(context):
+        return
+    message = None
+    with context.tolerate("the kernel's log"):
+        text = panic_message(prog)
+        message = text.decode(errors="replace") if text is not None else None
+    mask = prog["tainted_mask"].value_()
+    row = Panic(
+        message=message,
+        cpu=task_cpu(task),
+        tid=task.pid.value_(),
+        command=string(task.comm),
+        task=int(task),
+        tainted="".join(on for bit, on, _ in taint_letters(prog) if mask >> bit & 1),
+    )
+    yield row
+    functions = []
+    with context.tolerate("the stack that crashed"):
+        trace = prog.crashed_thread().stack_trace()
+        functions = [function_name(prog, frame.pc) for frame in trace]
+        yield from _frames(trace, functions)
+    yield Finding(
+        Severity.CRITICAL,
+        f"the kernel has crashed: {message or 'the log does not say why'}",
+        (
+            f"on CPU {row.cpu} in {row.command} (TID {row.tid})",
+            *([f"it was in {' < '.join(functions[:_EVIDENCE])}"] if functions else []),
+            *([f"it was tainted: {row.tainted}"] if row.tainted else []),
+        ),
+        "panic",
+    )
+
+
+def _has_crashed(context: Context[NoOptions]) -> bool:
+    """Tell a crash from a dump that was taken from outside: only the former leaves panic_cpu set."""
+    prog = context.prog
+    try:
+        # "panic: make "panic_cpu" a plain atomic_t" and its neighbours: -1 (PANIC_CPU_INVALID) until it panics.
+        return prog["panic_cpu"].counter.value_() != -1
+    except LookupError:
+        return panic_message(prog) is not None
+
+
+def _frames(trace: StackTrace, functions: list[str]) -> Iterator[Item]:
+    for number, (frame, function) in enumerate(zip(trace, functions, strict=True)):
+        try:
+            place = frame.source()
+            source = f"{place[0]}:{place[1]}"
+        except LookupError:
+            source = ""
+        yield Frame(number, frame.pc, function, source, frame.interrupted)
+    if len(trace):
+        for name, value in trace[0].registers().items():
+            yield Register(name, value)

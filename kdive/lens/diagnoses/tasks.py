@@ -1,0 +1,115 @@
+"""The tasks, and those that are blocked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kdive.helpers.linux.mm import task_rss, task_vsize
+from kdive.helpers.linux.pid import for_each_task
+from kdive.helpers.linux.sched import (
+    task_cpu,
+    task_on_cpu,
+    task_since_last_arrival_ns,
+    task_state_to_char,
+)
+from kdive.lens.context import Context
+from kdive.lens.diagnosis import (
+    Checked,
+    Finding,
+    Item,
+    Row,
+    Severity,
+    column,
+    diagnosis,
+    option,
+)
+from kdive.lens.needs import Needs
+from kdive.lens.text import count_text, string
+
+_NS_PER_S = 1_000_000_000
+# The kernel's own watchdog reports tasks that have been blocked for this long (hung_task_timeout_secs).
+_BLOCKED_S = 120
+_EVIDENCE = 5
+
+
+@dataclass(frozen=True)
+class Task(Row):
+    """A ``struct task_struct``."""
+
+    title: ClassVar[str] = "Tasks"
+    tid: int = column("the thread", "TID")
+    pid: int = column("the process", "PID")
+    ppid: int = column("the parent process", "PPID")
+    cpu: int = column("the CPU that it runs on or ran on last", "CPU")
+    address: int = column("struct task_struct", "TASK", hexadecimal=True)
+    state: str = column("R running, S sleeping, D blocked, I idle, T stopped, Z zombie, …", "ST")
+    on_cpu: bool = column("whether it is on its CPU right now", "ON CPU")
+    since_s: float | None = column("seconds since it last got a CPU", "SINCE (s)")
+    vsize_bytes: int = column("size of its address space in bytes", "VSZ")
+    rss_bytes: int = column("memory that it uses, in bytes", "RSS")
+    command: str = column("its name; in brackets if it is a thread of the kernel", "COMMAND")
+
+
+@dataclass(frozen=True)
+class TasksOptions:
+    """Options of the diagnosis."""
+
+    state: str = option("", "list only tasks in one of these states, such as D")
+
+
+@diagnosis(
+    "tasks",
+    "The tasks with their states and memory, and those that have been blocked for long.",
+    rows=(Task,),
+    options=TasksOptions,
+    needs=Needs(types=("struct task_struct",)),
+)
+def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
+    """Walk all tasks of the system."""
+    prog = context.prog
+    page_bytes = prog["PAGE_SIZE"].value_()
+    count = 0
+    blocked = []
+    for task in context.walk(for_each_task(prog), "the tasks"):
+        with context.tolerate(f"task {hex(task)}"):
+            count += 1
+            comm = string(task.comm)
+            state = task_state_to_char(task)
+            row = Task(
+                tid=task.pid.value_(),
+                pid=task.tgid.value_(),
+                ppid=task.real_parent.tgid.value_(),
+                cpu=task_cpu(task),
+                address=int(task),
+                state=state,
+                on_cpu=task_on_cpu(task),
+                since_s=_since_s(task_since_last_arrival_ns(task)),
+                vsize_bytes=task_vsize(task),
+                rss_bytes=task_rss(prog, task).total * page_bytes if task.mm else 0,
+                command=comm if task.mm or state == "Z" else f"[{comm}]",
+            )
+            if not context.options.state or state in context.options.state:
+                yield row
+            if state == "D" and row.since_s is not None and row.since_s > _BLOCKED_S:
+                blocked.append(row)
+    if blocked:
+        yield _blocked(blocked)
+    yield Checked(count, "task")
+
+
+def _since_s(nanoseconds: int) -> float | None:
+    # The clocks of CPUs may differ by a little.
+    return round(max(0, nanoseconds) / _NS_PER_S, 3)
+
+
+def _blocked(rows: list[Task]) -> Finding:
+    longest = sorted(rows, key=lambda row: -(row.since_s or 0))
+    return Finding(
+        Severity.WARNING,
+        f"{count_text(len(rows), 'task')} {'has' if len(rows) == 1 else 'have'} been blocked "
+        f"for more than {_BLOCKED_S} s",
+        tuple(
+            f"{row.command} (PID {row.pid}), for {row.since_s:.0f} s" for row in longest[:_EVIDENCE]
+        ),
+        "tasks --state D",
+    )

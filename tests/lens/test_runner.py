@@ -1,0 +1,264 @@
+"""The runner: limits are kept, one diagnosis does not hurt another, and what came before an end is kept."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from kdive import FaultError, Program
+from kdive.lens import (
+    Checked,
+    Context,
+    Damage,
+    Diagnosis,
+    Finding,
+    Item,
+    Limits,
+    Needs,
+    NoOptions,
+    Progress,
+    Result,
+    Row,
+    Severity,
+    Status,
+    Task,
+    column,
+    diagnosis,
+    run,
+    run_here,
+)
+from kdive.lens.runner import State
+
+
+@dataclass(frozen=True)
+class Number(Row):
+    title: ClassVar[str] = "Numbers"
+    value: int = column("a number")
+
+
+@dataclass(frozen=True)
+class Undeclared(Row):
+    title: ClassVar[str] = "Undeclared"
+    value: int = column("a number")
+
+
+def made(
+    name: str,
+) -> Callable[[Callable[[Context[NoOptions]], Iterator[Item]]], Diagnosis[NoOptions]]:
+    """Make a diagnosis that needs nothing of the program."""
+    return diagnosis(name, "A test.", rows=(Number,), options=NoOptions, needs=Needs(kernel=False))
+
+
+@made("good")
+def good(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    yield Finding(Severity.WARNING, "something is odd")
+    yield Checked(1, "number")
+
+
+@made("loops")
+def loops(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    yield Number(2)
+    while True:
+        pass
+
+
+@made("loops-and-catches-all")
+def loops_and_catches_all(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(0.01)
+
+
+@made("waits-in-native-code")
+def waits_in_native_code(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    # Python code can't be told to stop while it has its signals blocked, as if it were in native code.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    while True:
+        time.sleep(1)
+
+
+@made("yields-for-ever")
+def yields_for_ever(_context: Context[NoOptions]) -> Iterator[Item]:
+    while True:
+        yield Finding(Severity.NOTICE, "x" * 100_000)
+
+
+@made("raises")
+def raises(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    raise RuntimeError("a mistake")
+
+
+@made("faults")
+def faults(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    raise FaultError("address is not mapped", 0x1234)
+
+
+@made("crashes")
+def crashes(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
+    yield Number(2)
+
+
+@made("exits")
+def exits(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    raise SystemExit(7)
+
+
+@made("eats-memory")
+def eats_memory(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+    eaten = []
+    while True:
+        eaten.append(bytearray(1 << 20))
+
+
+@made("partial")
+def partial(context: Context[NoOptions]) -> Iterator[Item]:
+    def walk() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise FaultError("address is not mapped", 0x1234)
+
+    for value in context.walk(walk(), "the list"):
+        yield Number(value)
+    with context.tolerate("the count"):
+        raise ValueError("the count is negative")
+    yield Checked(2, "number")
+
+
+@made("undeclared")
+def undeclared(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Undeclared(1)
+
+
+@diagnosis("lacking", "A test.", rows=(Number,), options=NoOptions, needs=Needs(modules=("btrfs",)))
+def lacking(_context: Context[NoOptions]) -> Iterator[Item]:
+    yield Number(1)
+
+
+@made("slow")
+def slow(_context: Context[NoOptions]) -> Iterator[Item]:
+    for done in range(3):
+        yield Progress(done, 3)
+        time.sleep(0.02)
+    yield Number(1)
+
+
+@pytest.fixture
+def prog() -> Program:
+    return Program()
+
+
+def run_all(prog: Program, *diagnoses: Diagnosis[Any], **limits: Any) -> list[Result]:
+    tasks = [Task(d, d.options()) for d in diagnoses]
+    return run(prog, tasks, Limits(**limits), at_once=3)
+
+
+def values(result: Result) -> list[int]:
+    return [row.value for row in result.rows if isinstance(row, Number)]
+
+
+def test_results_come_in_the_order_of_the_tasks(prog: Program) -> None:
+    results = run_all(prog, slow, good, raises)
+    assert [r.name for r in results] == ["slow", "good", "raises"]
+    assert [r.status for r in results] == [Status.OK, Status.OK, Status.FAILED]
+    assert values(results[1]) == [1]
+    assert results[1].findings == [Finding(Severity.WARNING, "something is odd")]
+    assert results[1].checked == [Checked(1, "number")]
+    assert results[0].seconds >= 0.06
+
+
+@pytest.mark.parametrize("looping", [loops, loops_and_catches_all, waits_in_native_code])
+def test_a_loop_is_stopped_and_the_others_complete(
+    prog: Program, looping: Diagnosis[NoOptions]
+) -> None:
+    stopped, *others = run_all(prog, looping, good, slow, good, seconds=0.3)
+    assert stopped.status == Status.TIMED_OUT
+    assert stopped.reason == "it was stopped after 0.3 s"
+    assert values(stopped) == ([1, 2] if looping is loops else [1])
+    assert [r.status for r in others] == [Status.OK] * 3
+
+
+def test_a_flood_of_rows_ends_at_the_limit_of_memory(prog: Program) -> None:
+    flood, other = run_all(prog, yields_for_ever, good, seconds=30, memory_mib=8)
+    assert flood.status == Status.FAILED
+    assert flood.reason == "its rows take more than 8 MiB"
+    assert 50 < len(flood.findings) < 200
+    assert other.status == Status.OK
+
+
+def test_memory_is_limited(prog: Program) -> None:
+    eater, other = run_all(prog, eats_memory, good, seconds=30, memory_mib=64)
+    assert (eater.status, eater.reason) == (Status.FAILED, "it reached its limit of memory")
+    assert values(eater) == [1]
+    assert other.status == Status.OK
+
+
+def test_a_failure_keeps_the_rows_and_says_where(prog: Program) -> None:
+    raised, faulted, crashed, ended, other = run_all(prog, raises, faults, crashes, exits, good)
+    for result in raised, faulted, crashed, ended:
+        assert (result.status, values(result)) == (Status.FAILED, [1])
+    assert raised.reason == "RuntimeError: a mistake"
+    assert 'raise RuntimeError("a mistake")' in raised.details
+    assert faulted.reason.startswith("it met something that can't be read: ")
+    assert "0x1234" in faulted.reason
+    assert crashed.reason == "its process was ended by SIGSEGV"
+    assert ended.reason == "its process ended with status 0 and without a word"
+    assert other.status == Status.OK
+
+
+@pytest.mark.parametrize("in_this_process", [False, True])
+def test_damage_makes_a_result_partial(prog: Program, in_this_process: bool) -> None:
+    result = run_here(prog, partial) if in_this_process else run_all(prog, partial)[0]
+    assert (result.status, values(result)) == (Status.PARTIAL, [1, 2])
+    assert result.reason == "2 structures could not be read"
+    assert [damage.where for damage in result.damages] == ["the list", "the count"]
+    assert "0x1234" in result.damages[0].error
+    assert result.damages[1] == Damage("the count", "the count is negative")
+    assert result.checked == [Checked(2, "number")]
+
+
+def test_what_is_missing_skips(prog: Program) -> None:
+    (result,) = run_all(prog, lacking)
+    assert (result.status, result.rows) == (Status.SKIPPED, [])
+    assert result.reason == "the target is not a Linux kernel"
+
+
+def test_rows_must_be_declared(prog: Program) -> None:
+    (result,) = run_all(prog, undeclared)
+    assert (result.status, result.rows) == (Status.FAILED, [])
+    assert result.reason == "TypeError: undeclared yields Undeclared, which it does not declare"
+
+
+def test_someone_can_watch(prog: Program) -> None:
+    seen: list[tuple[int, dict[str, Progress | None]]] = []
+
+    def watch(state: State) -> None:
+        seen.append((state.done, dict(state.running)))
+
+    run(prog, [Task(slow, NoOptions()), Task(good, NoOptions())], at_once=1, watch=watch)
+    assert seen[0] == (0, {"slow": None})
+    assert (0, {"slow": Progress(2, 3)}) in seen
+    assert (1, {"good": None}) in seen
+    assert seen[-1] == (2, {})
+
+
+def test_no_process_is_left(prog: Program) -> None:
+    run_all(prog, loops, good, crashes, seconds=0.2)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
