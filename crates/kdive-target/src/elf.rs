@@ -17,6 +17,8 @@ pub(crate) struct ElfCore {
     pub platform: Platform,
     pub loads: Vec<Load>,
     pub notes: Notes,
+    /// The size that the file should have, at least.
+    pub size: u64,
     /// Whether makedumpfile says that the file is incomplete.
     pub is_incomplete: bool,
 }
@@ -69,6 +71,7 @@ impl ElfCore {
             platform,
             loads: Vec::new(),
             notes: Notes::default(),
+            size: 0,
             is_incomplete: header.flags & INCOMPLETE != 0,
         };
         core.add_segments(source, &header, count)?;
@@ -83,6 +86,9 @@ impl ElfCore {
             let fields = fields(entry, platform);
             let (kind, load) = program_header(fields)
                 .ok_or_else(|| source.damaged("the program headers are damaged"))?;
+            if load.file_size > 0 {
+                self.size = self.size.max(load.offset.saturating_add(load.file_size));
+            }
             match kind {
                 PT_LOAD => self.loads.push(load),
                 PT_NOTE => {

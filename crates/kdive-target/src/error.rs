@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::target::Truncation;
+
 /// Why bytes of a target could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +31,9 @@ pub enum Error {
         /// What is wrong, where in the file, and what to do next.
         message: String,
     },
+    /// A file ends too early, and only a whole one was to be opened.
+    #[error("{path}: the file is truncated: {0}", path = .0.path.display())]
+    Truncated(Truncation),
     /// A reader provided from outside (such as a Python function) failed.
     #[error("{0}")]
     Reader(Box<dyn std::error::Error + Send + Sync>),

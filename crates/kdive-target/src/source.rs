@@ -15,6 +15,7 @@ pub use file::{Access, FileSource};
 pub(crate) use flattened::FlattenedSource;
 pub(crate) use snapshot::SnapshotSource;
 
+use crate::target::Truncation;
 use crate::{Error, Result};
 
 /// Bytes that can be read at any offset, by several threads at once.
@@ -28,6 +29,11 @@ pub trait Source: Send + Sync {
 
     /// The name of the file, for messages.
     fn path(&self) -> &Path;
+
+    /// How much of the file is missing, where its form tells that without its content.
+    fn truncation(&self) -> Option<Truncation> {
+        None
+    }
 }
 
 impl dyn Source + '_ {

@@ -10,6 +10,7 @@ mod live;
 mod process_dump;
 mod qemu;
 mod snappy_frames;
+mod truncation;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,6 +21,7 @@ pub(crate) use discovery::leads_to_a_kernel;
 pub use discovery::{FoundVmCoreInfo, find_vmcoreinfo};
 pub use live::{open_live_kernel, open_process};
 pub use qemu::{open_qemu, open_qemu_socket};
+pub use truncation::Truncation;
 
 use crate::kdump::header::Header;
 use crate::notes::{Notes, ProcessNotes, QemuCpu, ThreadStatus};
@@ -76,6 +78,9 @@ pub struct OpenOptions {
     /// Whether a page of a running target, once read, stays what it was. Every page that is
     /// looked at is kept in memory.
     pub snapshot: bool,
+    /// Whether a dump whose file ends too early is an error. Otherwise it is a remark, and what is
+    /// missing faults.
+    pub refuse_truncated: bool,
 }
 
 /// An opened target.
@@ -104,6 +109,8 @@ pub struct Target {
     /// Ranges of a process's memory, as first address and size, that its dump leaves out; files
     /// may have their content.
     pub unsaved: Vec<(u64, u64)>,
+    /// How much of the dump is missing at its end.
+    pub truncation: Option<Truncation>,
     /// What is damaged, missing or was guessed, one sentence each, for those who ask.
     pub remarks: Vec<String>,
 }
@@ -143,7 +150,6 @@ pub fn open_split(paths: &[impl AsRef<Path>], options: &OpenOptions) -> Result<T
 
 fn open_sources(files: Vec<FileSource>, options: &OpenOptions) -> Result<Target> {
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-    let mut is_cut_off = false;
     for file in files {
         if live::is_kcore(&file) {
             return live::open_kcore(file, options);
@@ -154,18 +160,21 @@ fn open_sources(files: Vec<FileSource>, options: &OpenOptions) -> Result<Target>
             return Err(source.damaged("the file is empty"));
         }
         sources.push(if FlattenedSource::recognizes(&start) {
-            let flattened = FlattenedSource::open(source)?;
-            is_cut_off |= !flattened.is_complete();
-            Arc::new(flattened)
+            Arc::new(FlattenedSource::open(source)?)
         } else {
             source
         });
     }
     let mut target = open_by_format(&sources, options)?;
-    if is_cut_off {
-        target
-            .remarks
-            .push("the flattened dump is cut off: its end is missing".to_owned());
+    let of_a_source = sources.iter().find_map(|source| source.truncation());
+    target.truncation = of_a_source.or(target.truncation);
+    if let Some(truncation) = &target.truncation {
+        if options.refuse_truncated {
+            return Err(Error::Truncated(truncation.clone()));
+        }
+        let name = truncation.path.display();
+        let remark = format!("{name} is truncated: {truncation}; reading what is missing faults");
+        target.remarks.insert(0, remark);
     }
     Ok(target)
 }

@@ -5,7 +5,7 @@ mod machine;
 use std::time::{Duration, Instant};
 
 use kdive_target::search::{Pattern, Search};
-use kdive_target::{AddressSpace, OpenOptions, open};
+use kdive_target::{AddressSpace, Error, OpenOptions, Truncation, open};
 use machine::{Codec, KERNEL, Kdump, PAGE, PAGES};
 
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
@@ -91,17 +91,44 @@ fn what_a_truncated_dump_has_is_readable() {
         if ["process", "flattened", "lime", "avml"].contains(&name) {
             continue;
         }
-        let half = machine::file(&bytes[..bytes.len() * 3 / 4]);
+        let present = bytes.len() * 3 / 4;
+        let half = machine::file(&bytes[..present]);
         let target = open(half.path(), &OpenOptions::default()).unwrap();
+        let expected = Truncation {
+            path: half.path().to_owned(),
+            present: present as u64,
+            expected: Some(bytes.len() as u64),
+        };
+        assert_eq!(target.truncation, Some(expected), "{name}");
+        let named = format!("{} is truncated: only {present} of", half.path().display());
+        assert!(
+            target.remarks[0].starts_with(&named),
+            "{:?}",
+            target.remarks
+        );
+        let strict = OpenOptions {
+            refuse_truncated: true,
+            ..OpenOptions::default()
+        };
+        assert!(matches!(
+            open(half.path(), &strict).err(),
+            Some(Error::Truncated(_))
+        ));
+        open(machine::file(&bytes).path(), &strict).unwrap();
         let read = target
             .memory
             .read_bytes(AddressSpace::Virtual, KERNEL + 0x5000, 5 * PAGE);
         assert_eq!(read.unwrap(), memory[0x5000..0x5000 + 5 * PAGE], "{name}");
         let last = (PAGES - 1) * PAGE;
-        target
+        let error = target
             .memory
             .read_u8(AddressSpace::Physical, last as u64)
             .unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("beyond the end of the truncated file"),
+            "{message}"
+        );
     }
 }
 

@@ -150,7 +150,11 @@ fn a_core_dump() {
     let truncated = &bytes[..bytes.len() - 0x800];
     let target = open(machine::file(truncated).path(), &OpenOptions::default()).unwrap();
     assert!(
-        target.remarks[0].contains("last 2048 bytes are missing"),
+        target.remarks[0].contains(&format!(
+            "is truncated: only {} of {} bytes are there",
+            truncated.len(),
+            bytes.len()
+        )),
         "{:?}",
         target.remarks
     );

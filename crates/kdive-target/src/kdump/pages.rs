@@ -13,7 +13,7 @@ use crate::bytes::Fields;
 use crate::page_cache::PageCache;
 use crate::parallel::with_threads;
 use crate::source::Source;
-use crate::target::ExcludedPages;
+use crate::target::{ExcludedPages, Truncation};
 use crate::{Error, MemoryReader, Result};
 
 /// The memory that decoded pages may take.
@@ -24,6 +24,8 @@ const BULK_PAGES: usize = 32;
 const READ_AHEAD: u64 = 16;
 /// No machine's memory is in more pieces.
 const MOST_RANGES: usize = 1 << 20;
+/// Where a page is stored, its size there and its codec.
+const DESCRIPTOR_SIZE: u64 = 24;
 
 /// One file of a dump.
 struct Part {
@@ -59,6 +61,8 @@ pub(crate) enum Missing {
     OtherPart,
     /// The dump ended before it was written.
     Lost,
+    /// The file was cut off before it.
+    CutOff,
     /// It can't be decoded.
     Damaged(String),
 }
@@ -70,6 +74,7 @@ impl std::fmt::Display for Missing {
             Self::Excluded => "the page is not in the dump (excluded when the dump was made)",
             Self::OtherPart => "the page is in another file of this split dump; open them together",
             Self::Lost => "the page is lost: the dump is incomplete",
+            Self::CutOff => "the page lies beyond the end of the truncated file",
             Self::Damaged(how) => how,
         })
     }
@@ -113,7 +118,6 @@ impl Part {
 
     /// Decodes a page into `bytes`, which is of its size.
     fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
-        const DESCRIPTOR_SIZE: u64 = 24;
         let Some(rank) = self.saved.rank(page) else {
             return Err(if self.in_memory.contains(page) {
                 Missing::Excluded
@@ -122,24 +126,23 @@ impl Part {
             });
         };
         let index = rank.saturating_sub(self.saved_before);
-        let at = index
-            .checked_mul(DESCRIPTOR_SIZE)
-            .and_then(|offset| offset.checked_add(self.descriptors))
-            .ok_or(Missing::Lost)?;
+        let at = self.descriptor_offset(index);
         let mut descriptor = [0; DESCRIPTOR_SIZE as usize];
         self.fill(at, &mut descriptor)?;
-        let fields = Fields {
-            bytes: &descriptor,
-            order: self.header.order,
-            is_64_bit: true,
-        };
+        let fields = self.fields(&descriptor);
         let (Some(offset), Some(size), Some(flags)) =
             (fields.u64(0), fields.u32(8), fields.u32(12))
         else {
             return Err(Missing::Lost);
         };
         if offset == 0 {
-            return Err(Missing::Lost);
+            // Of a flattened dump the descriptors may be cut off that lie before the last ones.
+            let is_cut_off = self.source.truncation().is_some();
+            return Err(if is_cut_off {
+                Missing::CutOff
+            } else {
+                Missing::Lost
+            });
         }
         let damaged = |what: &str| {
             Missing::Damaged(format!(
@@ -162,10 +165,58 @@ impl Part {
         })
     }
 
+    fn descriptor_offset(&self, index: u64) -> u64 {
+        self.descriptors
+            .saturating_add(index.saturating_mul(DESCRIPTOR_SIZE))
+    }
+
+    /// The size that the file should have, at least: pages are stored in the order of their
+    /// descriptors, so the last ones tell where the file ends.
+    fn expected_size(&self) -> Result<u64> {
+        const AT_ONCE: u64 = 4096;
+        const MOST_STEPS: usize = 64;
+        let (_, end) = self.header.part.unwrap_or((0, u64::MAX));
+        let last = end.min(self.header.pages).saturating_sub(1);
+        let saved = self.saved.count_before(last);
+        let count = saved.map_or(0, |(before, is_set)| before + u64::from(is_set));
+        let count = count.saturating_sub(self.saved_before);
+        let mut expected = self.descriptor_offset(count);
+        let mut next = count;
+        for _ in 0..MOST_STEPS {
+            let step = next.min(AT_ONCE);
+            next -= step;
+            let size = step * DESCRIPTOR_SIZE;
+            let descriptors = self.source.read_up_to(self.descriptor_offset(next), size)?;
+            let places: Vec<(u64, u64)> = descriptors
+                .chunks_exact(DESCRIPTOR_SIZE as usize)
+                .filter_map(|bytes| {
+                    let fields = self.fields(bytes);
+                    Some((fields.u64(0)?, fields.u32(8)?.into()))
+                })
+                .collect();
+            let ends = places.iter().map(|(at, size)| at.saturating_add(*size));
+            expected = expected.max(ends.max().unwrap_or(0));
+            // Only descriptors that share one page (QEMU stores that of zeros once, before all
+            // others) say nothing of the end.
+            if next == 0 || places.windows(2).any(|pair| pair[0] != pair[1]) {
+                break;
+            }
+        }
+        Ok(expected)
+    }
+
+    fn fields<'a>(&self, descriptor: &'a [u8]) -> Fields<'a> {
+        Fields {
+            bytes: descriptor,
+            order: self.header.order,
+            is_64_bit: true,
+        }
+    }
+
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> std::result::Result<(), Missing> {
         match self.source.read_at(offset, buffer) {
             Ok(count) if count == buffer.len() => Ok(()),
-            Ok(_) => Err(Missing::Lost),
+            Ok(_) => Err(Missing::CutOff),
             Err(error) => Err(Missing::Damaged(format!(
                 "the file could not be read: {error}"
             ))),
@@ -213,6 +264,17 @@ impl KdumpPages {
             return Ok(all);
         };
         Ok(part.in_memory.runs(MOST_RANGES)?.unwrap_or(all))
+    }
+
+    /// Which of the files ends too early.
+    pub fn truncation(&self) -> Result<Option<Truncation>> {
+        for part in &self.parts {
+            let found = Truncation::of(&*part.source, part.expected_size()?);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Decodes a page, following the policy for excluded ones.

@@ -10,6 +10,7 @@ use super::Source;
 use crate::Result;
 use crate::bytes::array_at;
 use crate::range_map::RangeMap;
+use crate::target::Truncation;
 
 const SIGNATURE: &[u8] = b"makedumpfile\0\0\0\0";
 const HEADER_SIZE: u64 = 4096;
@@ -76,11 +77,6 @@ impl FlattenedSource {
             is_complete,
         })
     }
-
-    /// Whether the chunk that ends the stream is there.
-    pub fn is_complete(&self) -> bool {
-        self.is_complete
-    }
 }
 
 impl Source for FlattenedSource {
@@ -124,6 +120,11 @@ impl Source for FlattenedSource {
     fn path(&self) -> &Path {
         self.source.path()
     }
+
+    /// The chunk that ends the stream may be missing.
+    fn truncation(&self) -> Option<Truncation> {
+        (!self.is_complete).then(|| Truncation::without_end(self.path(), self.source.size()))
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +154,7 @@ pub(crate) mod tests {
     #[test]
     fn later_chunks_win_and_gaps_are_zeros() {
         let flat = open(flatten(&[(8, b"abcdefgh"), (0, b"01234"), (10, b"XY")]));
-        assert!(flat.is_complete());
+        assert_eq!(flat.truncation(), None);
         assert_eq!(flat.size(), 16);
         let mut buffer = [9; 20];
         assert_eq!(flat.read_at(0, &mut buffer).unwrap(), 16);
@@ -165,14 +166,14 @@ pub(crate) mod tests {
     fn truncated_streams_keep_what_is_there() {
         let whole = flatten(&[(0, b"01234567"), (8, b"abcdefgh")]);
         let flat = open(whole[..whole.len() - 20].to_vec());
-        assert!(!flat.is_complete());
+        assert!(flat.truncation().is_some());
         let mut buffer = [0; 16];
         assert_eq!(flat.read_at(0, &mut buffer).unwrap(), 12);
         assert_eq!(&buffer[..12], b"01234567abcd");
         for size in 0..whole.len() {
             let truncated: Arc<dyn Source> = MemorySource::shared(whole[..size].to_vec());
             if let Ok(flat) = FlattenedSource::open(truncated) {
-                assert!(!flat.is_complete());
+                assert!(flat.truncation().is_some());
                 flat.read_at(0, &mut buffer).unwrap();
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
 use super::kernel::KernelParts;
-use super::{ExcludedPages, OpenOptions, Target, TargetKind, live, process_dump};
+use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation, live, process_dump};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
 use crate::notes::{Note, Notes};
@@ -79,6 +79,9 @@ fn open_kernel(
                 .to_owned(),
         );
     }
+    let truncation = (!kind.is_live())
+        .then(|| Truncation::of(&**source, core.size))
+        .flatten();
     let target = KernelParts {
         kind,
         platform: core.platform,
@@ -86,6 +89,7 @@ fn open_kernel(
         vmcoreinfo,
         notes: core.notes,
         path: Some(source.path().to_owned()),
+        truncation,
         remarks,
         is_searchable: !kind.is_live(),
     }

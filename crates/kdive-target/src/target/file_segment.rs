@@ -7,7 +7,7 @@ use crate::source::Source;
 use crate::{Error, MemoryReader, Result};
 
 /// Why bytes of a dump are missing that its headers promise.
-pub(super) const CUT_OFF: &str = "the dump is truncated before this page";
+pub(super) const CUT_OFF: &str = "the address lies beyond the end of the truncated file";
 
 /// A segment of an ELF file: bytes in the file, then some that were not saved.
 pub(super) struct FileSegment {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
 use super::kernel::KernelParts;
 use super::snappy_frames;
-use super::{OpenOptions, Target, TargetKind};
+use super::{OpenOptions, Target, TargetKind, Truncation};
 use crate::bytes::array_at;
 use crate::memory::Segment;
 use crate::notes::Notes;
@@ -46,6 +46,7 @@ pub(super) fn open_raw(source: &Arc<dyn Source>, options: &OpenOptions) -> Resul
 pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let mut segments = Vec::new();
     let mut remarks = Vec::new();
+    let mut truncation = None;
     let mut at = 0;
     while at < source.size() {
         let header = source.read_up_to(at, HEADER_SIZE)?;
@@ -59,9 +60,7 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
         at = if range.is_compressed {
             let (frames, end) = snappy_frames::index(source, content, range.size)?;
             if frames.size() < range.size {
-                remarks.push(format!(
-                    "the range at offset {at:#x} of the image is truncated"
-                ));
+                truncation = Some(Truncation::without_end(source.path(), source.size()));
             }
             segments.push(Segment {
                 address: range.start,
@@ -78,15 +77,11 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
             content.saturating_add(range.size)
         };
     }
-    if at > source.size() {
-        let missing = at - source.size();
-        remarks.push(format!(
-            "the image is truncated: its last {missing} bytes are missing"
-        ));
-    }
     let memory = Memory::new();
     memory.add_segments(AddressSpace::Physical, &segments);
-    Ok(into_target(source, memory, remarks, options))
+    let mut target = into_target(source, memory, remarks, options);
+    target.truncation = truncation.or_else(|| Truncation::of(&**source, at));
+    Ok(target)
 }
 
 fn saved(source: &Arc<dyn Source>, offset: u64, size: u64) -> FileSegment {
@@ -117,6 +112,7 @@ fn into_target(
         notes: Notes::default(),
         vmcoreinfo: None,
         path: Some(source.path().to_owned()),
+        truncation: None,
         remarks,
         is_searchable: true,
     }

@@ -46,6 +46,7 @@ pub(super) fn open(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result
     }
     let pages = Arc::new(KdumpPages::open(files, options.excluded_pages)?);
     let page_size = pages.page_size();
+    let truncation = pages.truncation()?;
     let segments: Vec<Segment> = pages
         .memory_map()?
         .into_iter()
@@ -64,6 +65,7 @@ pub(super) fn open(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result
         notes,
         vmcoreinfo,
         path,
+        truncation,
         remarks,
         is_searchable: true,
     }

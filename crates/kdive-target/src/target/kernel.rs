@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{OpenOptions, Target, TargetKind, discovery};
+use super::{OpenOptions, Target, TargetKind, Truncation, discovery};
 use crate::arch::{Paging, x86_64};
 use crate::notes::{Note, Notes, QemuCpu, ThreadStatus};
 use crate::page_tables::{Caching, PageTables, Reach};
@@ -18,6 +18,7 @@ pub(super) struct KernelParts {
     /// The text of VMCOREINFO, where it is not a note.
     pub vmcoreinfo: Option<Vec<u8>>,
     pub path: Option<PathBuf>,
+    pub truncation: Option<Truncation>,
     pub remarks: Vec<String>,
     /// Whether VMCOREINFO may be searched for in memory.
     pub is_searchable: bool,
@@ -66,6 +67,7 @@ impl KernelParts {
             qemu_cpus,
             process: None,
             unsaved: Vec::new(),
+            truncation: self.truncation,
             remarks: self.remarks,
         }
     }

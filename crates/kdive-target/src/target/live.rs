@@ -46,6 +46,7 @@ pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
         qemu_cpus: Vec::new(),
         process: Some(process::describe(pid, platform)?),
         unsaved: Vec::new(),
+        truncation: None,
         remarks: Vec::new(),
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
-use super::{Target, TargetKind};
+use super::{Target, TargetKind, Truncation};
 use crate::elf::ElfCore;
 use crate::memory::Segment;
 use crate::notes::{self, ProcessNotes};
@@ -38,20 +38,6 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
         })
         .collect();
     memory.add_segments(AddressSpace::Virtual, &segments);
-    let mut remarks = Vec::new();
-    let ends = core
-        .loads
-        .iter()
-        .map(|load| load.offset.saturating_add(load.file_size));
-    if let Some(missing) = ends
-        .max()
-        .and_then(|end| end.checked_sub(source.size()))
-        .filter(|&missing| missing > 0)
-    {
-        remarks.push(format!(
-            "the core dump is truncated: its last {missing} bytes are missing"
-        ));
-    }
     Target {
         kind: TargetKind::ProcessDump,
         platform,
@@ -64,6 +50,7 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
         process: Some(ProcessNotes::parse(&core.notes, platform)),
         notes: core.notes,
         unsaved,
-        remarks,
+        truncation: Truncation::of(&**source, core.size),
+        remarks: Vec::new(),
     }
 }

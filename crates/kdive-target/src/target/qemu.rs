@@ -91,6 +91,7 @@ fn open(qmp: Qmp, options: &OpenOptions) -> Result<Target> {
         notes: Notes::default(),
         vmcoreinfo: None,
         path: None,
+        truncation: None,
         remarks,
         is_searchable: process.is_some(),
     }

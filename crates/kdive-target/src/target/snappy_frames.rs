@@ -126,10 +126,9 @@ impl MemoryReader for SnappyFrames {
                 address: address.wrapping_add(done as u64),
                 reason: reason.to_owned(),
             };
-            let chunk = self
-                .chunks
-                .find(here)
-                .ok_or_else(|| fault("the image is truncated or damaged before this address"))?;
+            let chunk = self.chunks.find(here).ok_or_else(|| {
+                fault("the address lies beyond the end of the truncated or damaged image")
+            })?;
             let size = (chunk.end - chunk.origin) as usize + 1;
             let within = (here - chunk.origin) as usize;
             let count = rest.len().min(size - within);
