@@ -211,15 +211,28 @@ class Program:
 
     # Targets
 
-    def set_core_dump(self, path: _Path | int) -> None:
+    def set_core_dump(
+        self,
+        path: _Path | int | list[_Path] | tuple[_Path, ...],
+        *,
+        excluded_pages: Literal["fault", "zero"] = "fault",
+        allow_truncated: bool = True,
+    ) -> None:
         """Make a core dump the target.
 
+        What is wrong with a dump that can be used nevertheless is logged as a warning, a line each.
+
         Args:
-            path: The path of the dump, or an open file descriptor, which is duplicated.
+            path: The path of the dump, an open file descriptor, which is duplicated, or the paths
+                of all files of a split dump, in any order.
+            excluded_pages: How memory reads that was left out when the dump was made.
+            allow_truncated: Whether a file that ends too early may be used. What is missing raises
+                FaultError when it is read.
 
         Raises:
-            ValueError: The program has a target, or the file is not a core dump.
-            BadDataError: The dump is damaged.
+            OSError: The file can't be read.
+            ValueError: The program has a target, the file is not a core dump, or it is damaged.
+            BadDataError: The file ends too early, and `allow_truncated` is false.
         """
 
     def set_kernel(self) -> None:
@@ -228,13 +241,35 @@ class Program:
     def set_linux_kernel_custom(self, vmcoreinfo: str | bytes, is_live: bool) -> None:
         """Make a kernel the target whose memory `add_memory_segment` has provided.
 
+        Virtual addresses without a segment of their own are translated by the kernel's page
+        tables, which are read from physical segments.
+
         Args:
             vmcoreinfo: The text of its VMCOREINFO note.
             is_live: Whether memory changes while it is read.
+
+        Raises:
+            ValueError: The program has a target.
+        """
+
+    def verify(self, progress: Callable[[int, int], object] | None = None) -> Verification:
+        """Read all memory of the target with all threads, and check what it says of itself.
+
+        Args:
+            progress: Called with the number of bytes done and in all, every 32 MiB; what it raises
+                ends the check.
+
+        Raises:
+            ValueError: The program has no target.
         """
 
     def set_pid(self, pid: int) -> None:
-        """Make a running process the target; needs the right to trace it."""
+        """Make a running process the target; needs the right to trace it.
+
+        Raises:
+            ProcessLookupError: There is no such process.
+            PermissionError: It may not be traced; the message says what that takes.
+        """
 
     def set_qemu_qmp(self, address: str | int) -> None:
         """Make the kernel of a QEMU guest the target.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kdive._enums import SupplementaryFileKind
 
-__all__ = ("SourceLocation", "WantedSupplementaryFile")
+__all__ = ("Damage", "SourceLocation", "Verification", "WantedSupplementaryFile")
 
 
 class WantedSupplementaryFile(NamedTuple):
@@ -23,6 +23,37 @@ class WantedSupplementaryFile(NamedTuple):
     """The file as the debug file spells it: absolute, or relative to the debug file."""
     checksum: bytes
     """The build ID that the file must have."""
+
+
+class Damage(NamedTuple):
+    """Adjoining memory of a dump that can't be read."""
+
+    address: int
+    """The first address: a physical one of a kernel, a virtual one of a process."""
+    size: int
+    """The number of bytes."""
+    reason: str
+    """Why the first of them can't be read."""
+
+
+class Verification(NamedTuple):
+    """What `Program.verify()` found."""
+
+    expected_bytes: int
+    """The number of bytes of memory that should be readable."""
+    readable_bytes: int
+    """The number of bytes that are."""
+    damages: list[Damage]
+    """What can't be read, in the order of addresses; of very many pieces the first 1000."""
+    problems: list[str]
+    """What else is wrong or missing, one sentence each."""
+    is_usable: bool
+    """Whether virtual addresses can be read: those of a kernel lead through its page tables."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.is_usable and not self.problems and self.readable_bytes == self.expected_bytes
 
 
 class _Place(NamedTuple):

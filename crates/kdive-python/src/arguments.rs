@@ -39,24 +39,6 @@ impl<'py> FromPyObject<'_, 'py> for FilePath {
     }
 }
 
-/// A path or an open file descriptor.
-pub(crate) enum PathOrDescriptor {
-    Path(PathBuf),
-    Descriptor(i32),
-}
-
-impl<'py> FromPyObject<'_, 'py> for PathOrDescriptor {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyInt>() {
-            object.extract().map(Self::Descriptor)
-        } else {
-            object.extract::<FilePath>().map(|path| Self::Path(path.0))
-        }
-    }
-}
-
 /// `str` or `bytes`.
 pub(crate) struct Text(pub(crate) Vec<u8>);
 

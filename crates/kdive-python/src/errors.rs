@@ -94,6 +94,7 @@ impl IntoPython for kdive_target::Error {
             Self::Io { path, source } => from_io(&path, &source),
             Self::Reader(error) => from_callback(error),
             Self::Format { .. } => PyValueError::new_err(self.to_string()),
+            Self::Truncated(_) => ours(|exceptions| &exceptions.bad_data, self.to_string()),
         }
     }
 }
@@ -151,9 +152,13 @@ fn from_callback(error: Box<dyn std::error::Error + Send + Sync>) -> PyErr {
     }
 }
 
+/// Linux's number of "permission denied".
+const EACCES: i32 = 13;
+
 /// Python picks the subclass (such as `FileNotFoundError`) by the error number.
 fn from_io(path: &std::path::Path, error: &std::io::Error) -> PyErr {
-    match error.raw_os_error() {
+    let of_kind = (error.kind() == std::io::ErrorKind::PermissionDenied).then_some(EACCES);
+    match error.raw_os_error().or(of_kind) {
         Some(number) => {
             PyOSError::new_err((number, description(error), path.as_os_str().to_owned()))
         }

@@ -108,7 +108,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction(name = "__getattr__")]
 fn lazy_attribute<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     match name {
-        "SourceLocation" | "WantedSupplementaryFile" => py.import("kdive._records")?.getattr(name),
+        "Damage" | "SourceLocation" | "Verification" | "WantedSupplementaryFile" => {
+            py.import("kdive._records")?.getattr(name)
+        }
         _ => Err(PyAttributeError::new_err(format!(
             "module 'kdive._native' has no attribute '{name}'"
         ))),

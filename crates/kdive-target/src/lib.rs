@@ -33,7 +33,8 @@ pub use platform::{Architecture, ByteOrder, Platform};
 pub use ptrace::with_stopped_thread;
 pub use source::Access;
 pub use target::{
-    ExcludedPages, FoundVmCoreInfo, OpenOptions, Target, TargetKind, Truncation, find_vmcoreinfo,
-    open, open_file, open_live_kernel, open_process, open_qemu, open_qemu_socket, open_split,
+    ExcludedPages, FoundVmCoreInfo, OpenOptions, Target, TargetKind, Truncation, custom_kernel,
+    find_vmcoreinfo, open, open_file, open_live_kernel, open_process, open_qemu, open_qemu_socket,
+    open_split,
 };
 pub use vmcoreinfo::VmCoreInfo;

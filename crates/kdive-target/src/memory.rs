@@ -119,6 +119,23 @@ impl Memory {
         })
     }
 
+    /// The addresses that no segment has, as first and last one of each range.
+    pub fn gaps(&self, space: AddressSpace) -> Vec<(u64, u64)> {
+        let ranges = self.ranges(space).load();
+        let mut gaps = Vec::new();
+        let mut next = Some(0);
+        for range in ranges.iter() {
+            if let Some(first) = next
+                && first < range.start
+            {
+                gaps.push((first, range.start - 1));
+            }
+            next = range.end.checked_add(1);
+        }
+        gaps.extend(next.map(|first| (first, u64::MAX)));
+        gaps
+    }
+
     /// Fills `buffer` with the bytes at `address`.
     pub fn read(&self, space: AddressSpace, address: u64, buffer: &mut [u8]) -> Result<()> {
         let ranges = self.ranges(space).load();
@@ -276,6 +293,11 @@ mod tests {
         assert_eq!(next(0), Some((0x1000, 0x1003)));
         assert_eq!(next(0x1004), Some((0x1004, 0x1005)));
         assert_eq!(next(0x1006), None);
+        assert_eq!(
+            memory.gaps(AddressSpace::Virtual),
+            [(0, 0xfff), (0x1006, u64::MAX)]
+        );
+        assert_eq!(memory.gaps(AddressSpace::Physical), [(0, u64::MAX)]);
     }
 
     #[test]

@@ -102,7 +102,12 @@ pub(crate) fn platform(pid: u32) -> Platform {
 /// An error with a file of a process, explained.
 pub(crate) fn error_of(pid: u32, path: &Path, source: io::Error) -> Error {
     let advice = match source.kind() {
-        io::ErrorKind::NotFound => format!("there is no process with PID {pid}"),
+        io::ErrorKind::NotFound => {
+            return Error::Io {
+                path: path.to_owned(),
+                source: io::Error::from_raw_os_error(libc::ESRCH),
+            };
+        }
         io::ErrorKind::PermissionDenied => format!(
             "process {pid} may not be inspected: it takes its user's ID and \
              kernel.yama.ptrace_scope=0, or CAP_SYS_PTRACE (root)"

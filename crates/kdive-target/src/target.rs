@@ -1,5 +1,6 @@
 //! Targets: what is opened, and what is known of it before any debug information.
 
+mod custom;
 mod discovery;
 mod elf_dump;
 mod file_segment;
@@ -17,6 +18,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use custom::custom_kernel;
 pub(crate) use discovery::leads_to_a_kernel;
 pub use discovery::{FoundVmCoreInfo, find_vmcoreinfo};
 pub use live::{open_live_kernel, open_process};
@@ -34,8 +36,10 @@ use crate::{Architecture, Error, Memory, Platform, Result, VmCoreInfo, elf};
 pub enum TargetKind {
     /// The memory of a kernel at one moment.
     KernelDump,
-    /// The running kernel.
+    /// The running kernel of this machine.
     LiveKernel,
+    /// A running kernel of another machine, such as a guest.
+    RemoteKernel,
     /// The memory of a process at one moment.
     ProcessDump,
     /// A running process.
@@ -45,12 +49,15 @@ pub enum TargetKind {
 impl TargetKind {
     /// Whether the target is a kernel.
     pub fn is_kernel(self) -> bool {
-        matches!(self, Self::KernelDump | Self::LiveKernel)
+        matches!(
+            self,
+            Self::KernelDump | Self::LiveKernel | Self::RemoteKernel
+        )
     }
 
     /// Whether the target changes while it is looked at.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::LiveKernel | Self::Process)
+        matches!(self, Self::LiveKernel | Self::RemoteKernel | Self::Process)
     }
 }
 

@@ -78,7 +78,7 @@ fn guest(host_addresses: bool, options: &OpenOptions) -> (Target, Arc<Vec<u8>>) 
 }
 
 fn check(target: &Target) {
-    assert_eq!(target.kind, TargetKind::LiveKernel);
+    assert_eq!(target.kind, TargetKind::RemoteKernel);
     assert_eq!(target.platform.architecture, Architecture::X86_64);
     let info = target.vmcoreinfo.as_ref().unwrap();
     assert_eq!(info.os_release(), Some("6.1.0-test"));

@@ -91,10 +91,12 @@ impl Program {
             .ok_or_else(|| Error::Value("the program is gone".to_owned()))
     }
 
-    /// Gives the program its target. It must not have one, nor memory segments, yet.
+    /// Gives the program its target. It must not have one yet, nor memory segments other than
+    /// those of the target.
     pub fn set_target(&self, target: Target) -> Result<()> {
         let initialized = || Error::Value("program memory was already initialized".to_owned());
-        if self.memory.set(target.memory.clone()).is_err() {
+        let memory = self.memory.get_or_init(|| target.memory.clone());
+        if !Arc::ptr_eq(memory, &target.memory) {
             return Err(initialized());
         }
         // A platform that was given goes before the one that was found.

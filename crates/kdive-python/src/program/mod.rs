@@ -1,6 +1,6 @@
 //! Programs.
 //!
-//! The class, its target and its memory are here; each other group of its methods has a file.
+//! The class and its memory are here; each other group of its methods has a file.
 
 mod builders;
 mod default;
@@ -8,23 +8,23 @@ mod finders;
 mod lookup;
 mod modules;
 mod stacks;
+mod targets;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_engine as engine;
-use kdive_target::{AddressSpace, MemoryReader, OpenOptions};
+use kdive_target::{AddressSpace, MemoryReader};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 pub(crate) use default::{default_program, get_default_prog, set_default_prog};
+pub(crate) use targets::{program_from_core_dump, program_from_kernel, program_from_pid};
 
-use crate::arguments::{PathOrDescriptor, Text, bytes_of};
+use crate::arguments::{Text, bytes_of};
 use crate::enums::{Flags, ProgramFlags};
-use crate::errors::{IntoPython, OrRaise};
+use crate::errors::OrRaise;
 use crate::language::{self, Language};
-use crate::log;
 use crate::platform::Platform;
 use crate::types::Type;
 
@@ -49,21 +49,6 @@ impl Program {
             Ok(_) => Err(PyValueError::new_err("type is from different program")),
             Err(_) => Err(PyTypeError::new_err("type must be Type, str, or None")),
         }
-    }
-
-    fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            architecture: self.inner.platform().map(|platform| platform.architecture),
-            vmcoreinfo: self.vmcoreinfo.clone(),
-            ..OpenOptions::default()
-        }
-    }
-
-    fn set_target(&self, py: Python<'_>, target: kdive_target::Target) -> PyResult<()> {
-        for remark in &target.remarks {
-            log::warning(py, remark)?;
-        }
-        py.detach(|| self.inner.set_target(target)).or_raise()
     }
 }
 
@@ -195,39 +180,6 @@ impl Program {
         self.inner.address_size().or_raise()
     }
 
-    /// Make a core dump the target.
-    pub(crate) fn set_core_dump(&self, py: Python<'_>, path: PathOrDescriptor) -> PyResult<()> {
-        let options = self.open_options();
-        let target = py.detach(|| match path {
-            PathOrDescriptor::Path(path) => {
-                kdive_target::open(&path, &options).map_err(IntoPython::into_python)
-            }
-            PathOrDescriptor::Descriptor(number) => {
-                let file = duplicate(number)?;
-                kdive_target::open_file(file, &options).map_err(IntoPython::into_python)
-            }
-        })?;
-        self.set_target(py, target)
-    }
-
-    /// Make the running kernel the target; needs the right to read `/proc/kcore`.
-    fn set_kernel(&self, py: Python<'_>) -> PyResult<()> {
-        let options = self.open_options();
-        let target = py
-            .detach(|| kdive_target::open_live_kernel(&options))
-            .or_raise()?;
-        self.set_target(py, target)
-    }
-
-    /// Make a running process the target; needs the right to trace it.
-    fn set_pid(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
-        let options = self.open_options();
-        let target = py
-            .detach(|| kdive_target::open_process(pid, &options))
-            .or_raise()?;
-        self.set_target(py, target)
-    }
-
     /// Provide the bytes of a range of addresses; it hides what was there before.
     #[pyo3(signature = (address, size, read_fn, physical=false))]
     fn add_memory_segment(
@@ -320,41 +272,4 @@ impl Program {
             .read_uint(space(physical), address, size)
             .or_raise()
     }
-}
-
-/// A descriptor of its own for an open file.
-fn duplicate(number: i32) -> PyResult<OwnedFd> {
-    if number < 0 {
-        return Err(PyValueError::new_err("invalid file descriptor"));
-    }
-    // SAFETY: the number is not -1, and is only borrowed while it is duplicated; a number that
-    // is not open makes the duplication fail.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    Ok(borrowed.try_clone_to_owned()?)
-}
-
-/// A new program with the target that is set, and the debug information that is found.
-fn opened(py: Python<'_>, set_target: impl FnOnce(&Program) -> PyResult<()>) -> PyResult<Program> {
-    let prog = Program::new(py, None, None)?;
-    set_target(&prog)?;
-    prog.load_what_is_found(py)?;
-    Ok(prog)
-}
-
-/// Open a core dump, given its path or an open file descriptor, and load debug information.
-#[pyfunction]
-pub(crate) fn program_from_core_dump(py: Python<'_>, path: PathOrDescriptor) -> PyResult<Program> {
-    opened(py, |prog| prog.set_core_dump(py, path))
-}
-
-/// Open the running kernel and load debug information.
-#[pyfunction]
-pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Program> {
-    opened(py, |prog| prog.set_kernel(py))
-}
-
-/// Open a running process and load debug information.
-#[pyfunction]
-pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Program> {
-    opened(py, |prog| prog.set_pid(py, pid))
 }

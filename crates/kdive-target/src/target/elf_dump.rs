@@ -85,7 +85,7 @@ fn open_kernel(
     let target = KernelParts {
         kind,
         platform: core.platform,
-        memory,
+        memory: Arc::new(memory),
         vmcoreinfo,
         notes: core.notes,
         path: Some(source.path().to_owned()),

@@ -108,7 +108,7 @@ fn into_target(
             is_64_bit: true,
             byte_order: ByteOrder::Little,
         },
-        memory,
+        memory: Arc::new(memory),
         notes: Notes::default(),
         vmcoreinfo: None,
         path: Some(source.path().to_owned()),

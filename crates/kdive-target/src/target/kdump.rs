@@ -61,7 +61,7 @@ pub(super) fn open(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result
     Ok(KernelParts {
         kind: TargetKind::KernelDump,
         platform,
-        memory,
+        memory: Arc::new(memory),
         notes,
         vmcoreinfo,
         path,

@@ -13,7 +13,7 @@ use crate::{AddressSpace, Architecture, ByteOrder, Memory, Platform, VmCoreInfo}
 pub(super) struct KernelParts {
     pub kind: TargetKind,
     pub platform: Platform,
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     pub notes: Notes,
     /// The text of VMCOREINFO, where it is not a note.
     pub vmcoreinfo: Option<Vec<u8>>,
@@ -46,8 +46,11 @@ impl KernelParts {
             .collect();
         let page_tables = self.page_tables(vmcoreinfo.as_deref(), &qemu_cpus);
         if let Some(tables) = &page_tables {
-            self.memory
-                .add_segment(AddressSpace::Virtual, 0, u64::MAX, tables.clone());
+            for (first, last) in self.memory.gaps(AddressSpace::Virtual) {
+                let size = (last - first).saturating_add(1);
+                self.memory
+                    .add_segment(AddressSpace::Virtual, first, size, tables.clone());
+            }
         }
         let threads = self
             .notes
@@ -58,7 +61,7 @@ impl KernelParts {
         Target {
             kind: self.kind,
             platform: self.platform,
-            memory: Arc::new(self.memory),
+            memory: self.memory,
             path: self.path,
             vmcoreinfo,
             page_tables,

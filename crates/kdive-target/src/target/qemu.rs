@@ -85,9 +85,9 @@ fn open(qmp: Qmp, options: &OpenOptions) -> Result<Target> {
         );
     }
     Ok(KernelParts {
-        kind: TargetKind::LiveKernel,
+        kind: TargetKind::RemoteKernel,
         platform,
-        memory,
+        memory: Arc::new(memory),
         notes: Notes::default(),
         vmcoreinfo: None,
         path: None,
