@@ -50,7 +50,9 @@ from kdive._errors import (
     UnsupportedOperation as UnsupportedOperation,
 )
 from kdive._records import (
+    Damage as Damage,
     SourceLocation as SourceLocation,
+    Verification as Verification,
     WantedSupplementaryFile as WantedSupplementaryFile,
 )
 
@@ -213,7 +215,7 @@ class Program:
 
     def set_core_dump(
         self,
-        path: _Path | int | list[_Path] | tuple[_Path, ...],
+        path: _Path | int | Sequence[_Path],
         *,
         excluded_pages: Literal["fault", "zero"] = "fault",
         allow_truncated: bool = True,
@@ -223,8 +225,8 @@ class Program:
         What is wrong with a dump that can be used nevertheless is logged as a warning, a line each.
 
         Args:
-            path: The path of the dump, an open file descriptor, which is duplicated, or the paths
-                of all files of a split dump, in any order.
+            path: The path of the dump, an open file descriptor, which is duplicated, or a list
+                or tuple of the paths of all files of a split dump, in any order.
             excluded_pages: How memory reads that was left out when the dump was made.
             allow_truncated: Whether a file that ends too early may be used. What is missing raises
                 FaultError when it is read.

@@ -1,7 +1,8 @@
 """The `kdive` command: what it is asked for, which target it opens, what it runs there.
 
 `options` defines the flags, `log` shows what is logged, `target` opens the program, `run` runs code in it. The prompt
-is in `kdive.repl`. What `drgn.cli` offers to programs with a prompt of their own is here too.
+is in `kdive.repl`. Sub-commands have a module each, named after them; `commands` lists them. What `drgn.cli` offers to
+programs with a prompt of their own is here too.
 """
 
 import os
@@ -40,6 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    from kdive.cli.commands import COMMANDS
+
+    if arguments and arguments[0] in COMMANDS:
+        from importlib import import_module
+
+        module, _ = COMMANDS[arguments[0]]
+        status: int = import_module(module).run(arguments[1:])
+        return status
+
     from kdive.cli.options import parse
 
     options = parse(arguments)

@@ -1,8 +1,19 @@
-"""The flags of the `kdive` command. Each is defined here once; help and checks come from it."""
+"""The flags of the `kdive` command. Each is defined here once; help and checks come from it.
+
+Sub-commands share those of the target, of its symbols and of the log.
+"""
+
+from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+
+from kdive.cli.commands import COMMANDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
 
@@ -10,9 +21,12 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
 class Options(argparse.Namespace):
     """What the command line asks for."""
 
-    kernel: bool
-    core: str | None
+    kernel: bool = False
+    core: list[str]
+    incomplete: bool = False
+    excluded_pages: Literal["fault", "zero"]
     pid: int | None
+    qemu: str | None = None
     architecture: str | None
     vmcoreinfo: str | None
     symbols: list[str]
@@ -28,14 +42,19 @@ class Options(argparse.Namespace):
     default_kernel_directories: bool
     log_level: str
     quiet: bool
+
+
+class RunOptions(Options):
+    """What the command line asks for when it is not a sub-command's."""
+
     code: str | None
     script: str | None
     arguments: list[str]
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str]) -> RunOptions:
     """Parse the command line; a wrong one ends the command with a message and status 2."""
-    options = _parser().parse_args(arguments, namespace=Options())
+    options = _parser().parse_args(arguments, namespace=RunOptions())
     # What follows the flags is a script and its arguments, or with -e only arguments.
     if options.code is None and options.arguments:
         options.script, *options.arguments = options.arguments
@@ -61,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="kdive",
         description="Explore a Linux kernel, a crash dump or a process with Python.",
         epilog="Code finds the program as `prog`. With -e and at the prompt all helpers are at hand; "
-        "a script imports what it needs, from kdive or under the names of drgn.",
+        "a script imports what it needs, from kdive or under the names of drgn. "
+        "Instead of a script, a sub-command can be given first; `kdive SUBCOMMAND --help` describes it: "
+        + "; ".join(f"{name} ({what})" for name, (_, what) in COMMANDS.items()),
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -71,15 +92,79 @@ def _parser() -> argparse.ArgumentParser:
         help="script to run, and its arguments; with -e, arguments only. "
         "With neither, kdive reads commands from its standard input",
     )
+    add_target(parser)
+    add_symbols(parser)
+    parser.add_argument(
+        "-e",
+        dest="code",
+        metavar="CODE",
+        help="run this code; the value of a single expression is shown",
+    )
+    add_log(parser)
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no banner, and nothing of the log"
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version of kdive and exit"
+    )
+    return parser
 
-    target = parser.add_argument_group("target").add_mutually_exclusive_group()
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Define the flags that choose the target."""
+    group = parser.add_argument_group("target")
+    target = group.add_mutually_exclusive_group()
     target.add_argument(
         "-k", "--kernel", action="store_true", help="the running kernel (the default)"
     )
-    target.add_argument("-c", "--core", metavar="PATH", help="a crash dump or core dump")
+    target.add_argument(
+        "-c",
+        "--core",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a crash dump or core dump; given again for the other files of a split dump",
+    )
     target.add_argument(
         "-p", "--pid", metavar="PID", type=_pid, help="a running process; 0 is kdive itself"
     )
+    target.add_argument(
+        "--qemu",
+        metavar="ADDRESS",
+        help="a guest of QEMU, by its QMP socket: a path, or HOST:PORT",
+    )
+    group.add_argument(
+        "--incomplete",
+        action="store_true",
+        help="open a truncated dump; reading what is missing raises FaultError",
+    )
+    group.add_argument(
+        "--excluded-pages",
+        choices=("fault", "zero"),
+        default="fault",
+        help="how memory reads that was left out when the dump was made (default: %(default)s)",
+    )
+    add_target_details(parser)
+
+
+def add_target_details(parser: argparse.ArgumentParser) -> None:
+    """Define the flags that say what a target may not tell by itself."""
+    advanced = parser.add_argument_group("what the target doesn't tell by itself")
+    advanced.add_argument(
+        "--architecture",
+        metavar="ARCH",
+        type=_architecture,
+        help="the processor architecture, such as x86_64 or aarch64",
+    )
+    advanced.add_argument(
+        "--vmcoreinfo",
+        metavar="PATH",
+        help="file with the VMCOREINFO of the kernel; it replaces what the target has",
+    )
+
+
+def add_symbols(parser: argparse.ArgumentParser) -> None:
+    """Define the flags that choose the debugging symbols."""
     symbols = parser.add_argument_group("debugging symbols")
     symbols.add_argument(
         "-s",
@@ -154,38 +239,15 @@ def _parser() -> argparse.ArgumentParser:
             help="and not in the usual places",
         )
 
-    advanced = parser.add_argument_group("what the target doesn't tell by itself")
-    advanced.add_argument(
-        "--architecture",
-        metavar="ARCH",
-        type=_architecture,
-        help="the processor architecture, such as x86_64 or aarch64",
-    )
-    advanced.add_argument(
-        "--vmcoreinfo",
-        metavar="PATH",
-        help="file with the VMCOREINFO of the kernel; it replaces what the target has",
-    )
 
-    parser.add_argument(
-        "-e",
-        dest="code",
-        metavar="CODE",
-        help="run this code; the value of a single expression is shown",
-    )
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Define the flag that chooses what is logged."""
     parser.add_argument(
         "--log-level",
         choices=_LOG_LEVELS,
         default="warning",
         help="say what is at least this important on standard error (default: %(default)s)",
     )
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no banner, and nothing of the log"
-    )
-    parser.add_argument(
-        "--version", action=_Version, nargs=0, help="print the version of kdive and exit"
-    )
-    return parser
 
 
 def _methods(wanted: bool) -> Callable[[str], list[tuple[str, bool]]]:

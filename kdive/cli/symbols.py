@@ -75,9 +75,12 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         complete = True
     except MissingDebugInfoError:
         complete = False
-    except (BadDataError, FaultError) as error:
+    except FaultError as error:
+        logger.warning("what the target says of its symbols can't be read: %s", error)
+        complete = True
+    except BadDataError as error:
         raise UserError(
-            f"cannot find out what is loaded in {target_name}: {error}; try with --main-symbols"
+            f"cannot load the symbols of {target_name}: {error}; give other files with -s"
         ) from error
     for path in options.extra_symbols:
         prog.extra_module(path, create=True).try_file(path)

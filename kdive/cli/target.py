@@ -18,7 +18,7 @@ def open_program(options: Options) -> Program:
         UserError: The target can't be opened, or symbols that were given don't suit it.
     """
     symbols.check_readable(options)
-    prog = _new_program(options)
+    prog = new_program(options)
     _set_target(prog, options)
     symbols.load(prog, options, _target_name(options))
     return prog
@@ -33,7 +33,12 @@ def banner(prog: Program) -> str:
     return f"{version_header()}\n{names}; helpers and kdive's functions are at hand, help(kdive) tells more."
 
 
-def _new_program(options: Options) -> Program:
+def new_program(options: Options) -> Program:
+    """Make a program without a target, with what the command line says of the target.
+
+    Raises:
+        UserError: The file given as VMCOREINFO can't be used.
+    """
     platform = (
         None if options.architecture is None else Platform(Architecture[options.architecture])
     )
@@ -58,32 +63,45 @@ def _set_target(prog: Program, options: Options) -> None:
     if options.pid and not os.path.isdir(f"/proc/{options.pid}"):  # noqa: PTH112
         raise UserError(f"there is no process {options.pid}; see ps for the processes that run")
     try:
-        if options.core is not None:
-            prog.set_core_dump(options.core)
+        if options.core:
+            prog.set_core_dump(
+                options.core[0] if len(options.core) == 1 else options.core,
+                excluded_pages=options.excluded_pages,
+                allow_truncated=options.incomplete,
+            )
+        elif options.qemu is not None:
+            prog.set_qemu_qmp(options.qemu)
         elif options.pid is not None:
             prog.set_pid(options.pid or os.getpid())
         else:
             prog.set_kernel()
     except (BadDataError, NotImplementedError, OSError, ValueError) as error:
-        raise UserError(_why_not_opened(options, error)) from error
+        raise UserError(why_not_opened(options, error)) from error
 
 
 def _target_name(options: Options) -> str:
-    if options.core is not None:
-        return options.core
+    if options.core:
+        return options.core[0]
+    if options.qemu is not None:
+        return f"the guest at {options.qemu}"
     if options.pid is not None:
         return f"process {options.pid}"
     return "the running kernel"
 
 
-def _why_not_opened(options: Options, error: Exception) -> str:
+def why_not_opened(options: Options, error: Exception) -> str:
+    """Return one line that says why the target can't be opened, and what to do."""
     name = _target_name(options)
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     why = why.removeprefix(f"{name}: ")
-    if options.core is None and isinstance(error, PermissionError):
-        return f"cannot read {name}: {why}; run kdive as root"
-    if options.core is None and options.pid is None and isinstance(error, FileNotFoundError):
-        return f"cannot read {name}: {error.filename} is missing; give a dump with -c or a process with -p"
+    if isinstance(error, BadDataError) and not options.incomplete:
+        return f"cannot open {name}: {why}; copy it again, or open what is there with --incomplete"
+    if options.kernel or not (options.core or options.pid is not None or options.qemu):
+        if isinstance(error, PermissionError):
+            return f"cannot read {name}: {why}; run kdive as root"
+        if isinstance(error, FileNotFoundError):
+            return f"cannot read {name}: {error.filename} is missing; give a dump with -c or a process with -p"
     if ";" in why:  # it says what to do already
         return f"cannot open {name}: {why}"
-    return f"cannot open {name}: {why}; check what is given with {'-p' if options.core is None else '-c'}"
+    flag = "-c" if options.core else "--qemu" if options.qemu else "-p"
+    return f"cannot open {name}: {why}; check what is given with {flag}"

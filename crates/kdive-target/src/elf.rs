@@ -5,6 +5,8 @@ use crate::notes::Notes;
 use crate::source::Source;
 use crate::{Architecture, ByteOrder, Platform, Result};
 
+/// The size of the header of a 64-bit file; that of a 32-bit file is smaller.
+const HEADER_SIZE: u64 = 64;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// The number of program headers when it is too large for its field.
@@ -42,8 +44,17 @@ impl ElfCore {
     /// Reads the headers and notes of a core file.
     pub fn parse(source: &dyn Source) -> Result<Self> {
         const ET_CORE: u16 = 4;
-        let header = source.read_up_to(0, 64)?;
-        let unusable = || source.damaged("the ELF header is damaged");
+        let header = source.read_up_to(0, HEADER_SIZE)?;
+        let unusable = || {
+            source.damaged(if (header.len() as u64) < HEADER_SIZE {
+                format!(
+                    "the file ends within the ELF header: {} bytes are there",
+                    header.len()
+                )
+            } else {
+                "the ELF header is damaged".to_owned()
+            })
+        };
         let platform = platform_of(&header).ok_or_else(unusable)?;
         let fields = fields(&header, platform);
         if fields.u16(16) != Some(ET_CORE) {
@@ -52,10 +63,10 @@ impl ElfCore {
             ));
         }
         let read = || {
-            let [phoff, shoff, flags, phentsize, phnum] = if platform.is_64_bit {
-                [32, 40, 48, 54, 56]
+            let [phoff, shoff, flags, phentsize, phnum, shentsize, shnum] = if platform.is_64_bit {
+                [32, 40, 48, 54, 56, 58, 60]
             } else {
-                [28, 32, 36, 42, 44]
+                [28, 32, 36, 42, 44, 46, 48]
             };
             Some(Header {
                 table: fields.word(phoff)?,
@@ -63,6 +74,8 @@ impl ElfCore {
                 flags: fields.u32(flags)?,
                 entry_size: fields.u16(phentsize)?,
                 count: fields.u16(phnum)?,
+                section_size: fields.u16(shentsize)?,
+                section_count: fields.u16(shnum)?,
             })
         };
         let header = read().ok_or_else(unusable)?;
@@ -71,7 +84,7 @@ impl ElfCore {
             platform,
             loads: Vec::new(),
             notes: Notes::default(),
-            size: 0,
+            size: header.sections_end(source, platform)?,
             is_incomplete: header.flags & INCOMPLETE != 0,
         };
         core.add_segments(source, &header, count)?;
@@ -108,9 +121,35 @@ struct Header {
     flags: u32,
     entry_size: u16,
     count: u16,
+    section_size: u16,
+    section_count: u16,
 }
 
 impl Header {
+    /// Where the content of the sections ends that the file has; QEMU writes one after all memory.
+    fn sections_end(&self, source: &dyn Source, platform: Platform) -> Result<u64> {
+        const NULL: u32 = 0;
+        const NO_BITS: u32 = 8;
+        const MOST: u16 = 64;
+        let [kind, offset, size] = if platform.is_64_bit {
+            [4, 24, 32]
+        } else {
+            [4, 16, 20]
+        };
+        if self.sections == 0 || self.section_size == 0 {
+            return Ok(0);
+        }
+        let table_size = u64::from(self.section_count.min(MOST)) * u64::from(self.section_size);
+        let table = source.read_up_to(self.sections, table_size)?;
+        let end = |entry| {
+            let fields = fields(entry, platform);
+            let has_content = !matches!(fields.u32(kind)?, NULL | NO_BITS);
+            has_content.then_some(fields.word(offset)?.saturating_add(fields.word(size)?))
+        };
+        let ends = table.chunks_exact(self.section_size.into()).filter_map(end);
+        Ok(ends.max().unwrap_or(0))
+    }
+
     fn segment_count(&self, source: &dyn Source, platform: Platform) -> Result<u64> {
         let smallest = if platform.is_64_bit { 56 } else { 32 };
         if self.entry_size < smallest {

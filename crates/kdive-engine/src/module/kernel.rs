@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::registry::Loaded;
 use super::{Module, ModuleKind};
 use crate::object::{Object, container_of};
 use crate::program::{ObjectKinds, Program};
@@ -18,7 +19,8 @@ const MAX_MODULES: usize = 1 << 16;
 /// `struct module` has this many sections at most before its section list counts as damaged.
 const MAX_SECTIONS: u64 = 1 << 12;
 
-pub(crate) fn loaded_modules(program: &Arc<Program>) -> Result<Vec<(Arc<Module>, bool)>> {
+/// The kernel and its modules, as far as they can be read, and what ended the walk too early.
+pub(crate) fn loaded_modules(program: &Arc<Program>) -> Result<Loaded> {
     let (main, is_new) = program.get_or_create_module(ModuleKind::Main, KERNEL)?;
     if is_new
         && let Some(info) = program
@@ -28,15 +30,24 @@ pub(crate) fn loaded_modules(program: &Arc<Program>) -> Result<Vec<(Arc<Module>,
         main.set_build_id(info.build_id());
     }
     let mut found = vec![(main.clone(), is_new)];
+    let walked = walk(program, &main, &mut found);
+    Ok((found, walked.err()))
+}
+
+fn walk(
+    program: &Arc<Program>,
+    main: &Arc<Module>,
+    found: &mut Vec<(Arc<Module>, bool)>,
+) -> Result<()> {
     // Without types nothing can be said about loaded modules.
     let Some(head) = program.find_object_if_any("modules", ObjectKinds::VARIABLE, None)? else {
-        return Ok(found);
+        return Ok(());
     };
     if main.address_ranges().is_none() {
         main.set_address_ranges(kernel_range(program)?);
     }
     let Ok(ty) = program.find_named_type(TypeKinds::STRUCT, "module", None) else {
-        return Ok(found);
+        return Ok(());
     };
     let head_address = head.address();
     let mut node = head.member("next")?;
@@ -52,12 +63,9 @@ pub(crate) fn loaded_modules(program: &Arc<Program>) -> Result<Vec<(Arc<Module>,
             Err(Error::Target(_)) => {}
             Err(error) => return Err(error),
         }
-        node = match node.member("next") {
-            Ok(next) => next.read()?,
-            Err(error) => return Err(error),
-        };
+        node = node.member("next")?.read()?;
     }
-    Ok(found)
+    Ok(())
 }
 
 fn kernel_range(program: &Arc<Program>) -> Result<Option<Vec<(u64, u64)>>> {

@@ -33,7 +33,12 @@ pub struct LoadReport {
     pub unused: Vec<(PathBuf, String)>,
     /// Modules that still want a file.
     pub missing: Vec<Arc<Module>>,
+    /// Why there may be modules that were not found.
+    pub unreadable: Option<Error>,
 }
+
+/// Modules, each with whether it was made now, and what kept others from being found.
+pub(super) type Loaded = (Vec<(Arc<Module>, bool)>, Option<Error>);
 
 impl ModuleRegistry {
     /// All modules made so far.
@@ -126,15 +131,22 @@ impl Program {
     /// Makes modules of what is loaded in the target. Gives each module and whether it was made
     /// now.
     pub fn create_loaded_modules(self: &Arc<Self>) -> Result<Vec<(Arc<Module>, bool)>> {
+        match self.find_loaded_modules()? {
+            (found, None) => Ok(found),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    fn find_loaded_modules(self: &Arc<Self>) -> Result<Loaded> {
         let _creating = self
             .modules
             .creating
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match self.target() {
-            None => Ok(Vec::new()),
+            None => Ok((Vec::new(), None)),
             Some(target) if target.kind.is_kernel() => kernel::loaded_modules(self),
-            Some(target) => process::loaded_modules(self, target),
+            Some(target) => Ok((process::loaded_modules(self, target)?, None)),
         }
     }
 
@@ -150,7 +162,8 @@ impl Program {
         // The kernel's own file has the types with which its loaded modules are found, so files
         // are offered to the main module first.
         let mut left = Vec::new();
-        let mut loaded = self.create_loaded_modules()?;
+        let mut loaded;
+        (loaded, report.unreadable) = self.find_loaded_modules()?;
         for path in paths {
             match ElfFile::open(path) {
                 Ok(file) => left.push(Arc::new(file)),
@@ -166,7 +179,7 @@ impl Program {
             }
             left = unmatched;
             if round == 0 {
-                loaded = self.create_loaded_modules()?;
+                (loaded, report.unreadable) = self.find_loaded_modules()?;
             }
         }
         for file in left {
@@ -188,8 +201,9 @@ impl Program {
                 .any(|module| module.kind() == ModuleKind::Main)
         {
             // With the kernel's types its modules can be seen.
-            let more: Vec<_> = self
-                .create_loaded_modules()?
+            let more;
+            (more, report.unreadable) = self.find_loaded_modules()?;
+            let more: Vec<_> = more
                 .into_iter()
                 .filter_map(|(module, is_new)| is_new.then_some(module))
                 .collect();

@@ -75,6 +75,10 @@ impl Program {
         for (path, reason) in &report.unused {
             log::info(py, &format!("{} was not used: {reason}", path.display()))?;
         }
+        if let Some(error) = &report.unreadable {
+            let message = format!("not all loaded modules could be found: {error}");
+            log::warning(py, &message)?;
+        }
         if report.missing.is_empty() {
             return Ok(());
         }

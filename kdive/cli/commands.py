@@ -1,0 +1,7 @@
+"""The sub-commands of `kdive`: what may stand where a script would."""
+
+# The module of each, which has a function `run` that takes the arguments after the sub-command's name and returns the
+# exit status, and what it does.
+COMMANDS = {
+    "verify": ("kdive.cli.verify", "reads all of a dump and says what is damaged"),
+}
