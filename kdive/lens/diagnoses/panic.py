@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kdive import StackTrace
+from kdive import Program, StackFrame, StackTrace
+from kdive.helpers.linux.module import address_to_module
 from kdive.helpers.linux.panic import panic_message, panic_task, taint_letters
 from kdive.helpers.linux.sched import task_cpu
 from kdive.lens.context import Context
@@ -19,7 +20,7 @@ from kdive.lens.diagnosis import (
     diagnosis,
 )
 from kdive.lens.needs import Needs
-from kdive.lens.text import function_name, string
+from kdive.lens.text import string
 
 _EVIDENCE = 5
 
@@ -92,7 +93,7 @@ def panic(context: Context[NoOptions]) -> Iterator[Item]:
     functions = []
     with context.tolerate("the stack that crashed"):
         trace = prog.crashed_thread().stack_trace()
-        functions = [function_name(prog, frame.pc) for frame in trace]
+        functions = [_function(prog, frame) for frame in trace]
         yield from _frames(trace, functions)
     yield Finding(
         Severity.CRITICAL,
@@ -114,6 +115,15 @@ def _has_crashed(context: Context[NoOptions]) -> bool:
         return prog["panic_cpu"].counter.value_() != -1
     except LookupError:
         return panic_message(prog) is not None
+
+
+def _function(prog: Program, frame: StackFrame) -> str:
+    """Name the function of a frame, with its kernel module.
+
+    The address that a function returns to may be in the next one already, if what it called never returns.
+    """
+    module = address_to_module(prog, frame.pc if frame.interrupted else frame.pc - 1)
+    return f"{frame.name} [{string(module.name)}]" if module else frame.name
 
 
 def _frames(trace: StackTrace, functions: list[str]) -> Iterator[Item]:
