@@ -65,6 +65,9 @@ setup_peers() {
     need gdb gdb
     need xz xz-utils
     need zstd zstd
+    need crash crash
+    # In an environment of its own: kdive is compared with drgn, and never imports it.
+    [ -x .venv-drgn/bin/drgn ] || { python3 -m venv .venv-drgn && .venv-drgn/bin/pip install -q drgn==0.3.0; }
 }
 
 # build [OPTION]...: build the native module and install kdive in place, with these options of maturin develop.

@@ -98,7 +98,8 @@ pub enum End {
     /// The unwind information says that there is no caller, or the return address is zero.
     #[error("the stack ends here")]
     Bottom,
-    /// User mode entered the kernel here.
+    /// User mode entered the kernel here, or, on a CPU that was in user mode, this is its only
+    /// frame.
     #[error("the kernel was entered from user mode here")]
     UserMode,
     /// The program counter or the stack pointer is not known.
@@ -234,6 +235,10 @@ impl<'a> Unwinder<'a> {
             how: How::Given,
             is_guess: false,
         };
+        if self.options.is_kernel && self.is_user_mode(registers) == Some(true) {
+            visit(&frame, None);
+            return End::UserMode;
+        }
         let mut words = Words::new(self.memory);
         let mut progress = Progress::new(frame.registers.get(architecture.sp));
         for _ in 0..self.options.max_frames {

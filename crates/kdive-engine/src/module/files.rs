@@ -51,7 +51,8 @@ impl Module {
             is_used = true;
         }
         if is_used {
-            program.add_unwind_file(file, bias);
+            let ranges = self.address_ranges().unwrap_or_default();
+            program.add_unwind_file(file, bias, &ranges);
         }
         Ok(is_used)
     }

@@ -66,8 +66,9 @@ fn of_task(program: &Arc<Program>, task: &Object) -> Result<(Registers, bool)> {
         let registers = of_cpu(program, cpu)?;
         return Ok((registers, true));
     }
-    let architecture = program.stack_architecture()?;
     let thread = task.member("thread")?;
+    check_has_stack(task, &thread)?;
+    let architecture = program.stack_architecture()?;
     if architecture.target == kdive_target::Architecture::Aarch64 {
         let context = thread.member("cpu_context")?;
         let mut saved = Vec::new();
@@ -108,6 +109,23 @@ fn of_task(program: &Arc<Program>, task: &Object) -> Result<(Registers, bool)> {
         architecture.inactive_task(pc, sp.wrapping_add(size), &saved),
         false,
     ))
+}
+
+/// Refuses a task that has ended. Its stack is freed before its parent asks for its status, and may
+/// be another one's by now ("sched/core: Free the stack early if `CONFIG_THREAD_INFO_IN_TASK`",
+/// Linux 4.9).
+fn check_has_stack(task: &Object, thread: &Object) -> Result<()> {
+    match task.find_member("stack")? {
+        Some(stack) if integer(&stack)? == 0 => Err(kdive_target::Error::Fault {
+            address: match thread.find_member("sp")? {
+                Some(sp) => integer(&sp)?,
+                None => 0,
+            },
+            reason: "the task has ended, and its stack was freed".to_owned(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// The CPU that a task is running on, if it is.

@@ -55,6 +55,27 @@ pub enum UnwindSource {
     },
 }
 
+impl PartialEq for UnwindSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(file), Self::File(other)) => Arc::ptr_eq(file, other),
+            (
+                Self::Orc {
+                    ips,
+                    entries,
+                    count,
+                },
+                Self::Orc {
+                    ips: other_ips,
+                    entries: other_entries,
+                    count: other_count,
+                },
+            ) => (ips, entries, count) == (other_ips, other_entries, other_count),
+            _ => false,
+        }
+    }
+}
+
 impl UnwindTables {
     pub(crate) fn snapshot(&self) -> Arc<Modules> {
         self.modules
@@ -72,12 +93,19 @@ impl UnwindTables {
             .find(|other| other.code.start == table.code.start)
         {
             Some(other) => {
-                let sources = other.sources.iter().chain(&table.sources).cloned();
-                *other = Arc::new(ModuleTable {
-                    code: table.code.start..table.code.end.max(other.code.end),
-                    sources: sources.collect(),
-                    ..table
-                });
+                let mut sources = other.sources.clone();
+                for source in &table.sources {
+                    if !sources.contains(source) {
+                        sources.push(source.clone());
+                    }
+                }
+                if sources.len() > other.sources.len() {
+                    *other = Arc::new(ModuleTable {
+                        code: table.code.start..table.code.end.max(other.code.end),
+                        sources,
+                        ..table
+                    });
+                }
             }
             None => all.push(Arc::new(table)),
         }
@@ -234,10 +262,15 @@ impl Program {
         });
     }
 
-    /// Adds the unwind information in a file of a module whose addresses are `bias` bytes behind
-    /// where it was linked. Relocatable files have none that could be used as it is.
-    pub fn add_unwind_file(&self, file: &Arc<ElfFile>, bias: u64) {
+    /// Adds the unwind information in a file of a module, which is at `ranges` in the program, if
+    /// that is known, `bias` bytes behind where it was linked.
+    pub fn add_unwind_file(&self, file: &Arc<ElfFile>, bias: u64, ranges: &[(u64, u64)]) {
+        let source = || UnwindSource::File(file.clone());
         if file.kind() == ElfKind::Relocatable {
+            // Its sections have the addresses of the running program, as far as they are loaded.
+            for (start, end) in ranges {
+                self.add_unwind_source(*start..*end, bias, source());
+            }
             return;
         }
         let code = file
@@ -247,11 +280,8 @@ impl Program {
             .map(kdive_debuginfo::elf::Section::addresses)
             .reduce(|all, section| all.start.min(section.start)..all.end.max(section.end));
         if let Some(code) = code {
-            self.add_unwind_source(
-                code.start.wrapping_add(bias)..code.end.wrapping_add(bias),
-                bias,
-                UnwindSource::File(file.clone()),
-            );
+            let start = code.start.wrapping_add(bias);
+            self.add_unwind_source(start..code.end.wrapping_add(bias), bias, source());
         }
     }
 
@@ -297,12 +327,6 @@ impl Program {
     /// The ORC that a `struct module` has in `arch`, since Linux 4.14 ("x86/unwind: Add the ORC
     /// unwinder").
     fn add_module_orc(&self, module: &Object, ranges: &[(u64, u64)]) -> Result<()> {
-        let Some(&(start, end)) = ranges.first() else {
-            return Ok(());
-        };
-        if self.stacks().tables.snapshot().is_code(start) {
-            return Ok(());
-        }
         let arch = module.member("arch")?;
         let number = |name| super::start::integer(&arch.member(name)?);
         let source = UnwindSource::Orc {
@@ -310,7 +334,9 @@ impl Program {
             entries: number("orc_unwind")?,
             count: number("num_orcs")?,
         };
-        self.add_unwind_source(start..end, 0, source);
+        for (start, end) in ranges {
+            self.add_unwind_source(*start..*end, 0, source.clone());
+        }
         Ok(())
     }
 }

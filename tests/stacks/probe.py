@@ -1,0 +1,81 @@
+"""Prints as JSON what a debugger says of all stacks of a kernel dump; it runs under kdive and under drgn.
+
+python probe.py kdive|drgn DUMP DEBUG_FILE...
+"""
+
+import importlib
+import json
+import sys
+from typing import Any
+
+# Values of larger variables are compared by their address alone.
+LARGEST_VALUE = 64
+
+
+def attempt(function: Any, *expected: type[Exception]) -> Any:
+    """Return what a function does, or the name of the exception that it raises."""
+    try:
+        return function()
+    except expected as error:
+        return [type(error).__name__]
+
+
+def variable(module: Any, frame: Any, name: str) -> Any:
+    """Return where a variable is and what it holds; None if it has no value."""
+    found = frame[name]
+    if found.absent_:
+        return None
+    place = None if found.address_ is None else [found.address_, found.bit_offset_]
+    value = None
+    if attempt(lambda: module.sizeof(found), TypeError) in range(1, LARGEST_VALUE + 1):
+        value = attempt(lambda: repr(found.value_()), module.FaultError, NotImplementedError)
+    return [found.type_.type_name(), place, value]
+
+
+def frame_facts(module: Any, frame: Any) -> dict[str, Any]:
+    """Return everything that a frame knows."""
+    symbol = attempt(frame.symbol, LookupError)
+    source = attempt(frame.source, LookupError)
+    return {
+        "name": frame.name,
+        "function": frame.function_name,
+        "pc": frame.pc,
+        "symbol": symbol if isinstance(symbol, list) else [symbol.name, frame.pc - symbol.address],
+        "source": list(source)[:3] if isinstance(source, tuple) else None,
+        "inline": frame.is_inline,
+        "interrupted": frame.interrupted,
+        "guess": getattr(frame, "is_guess", None),
+        "locals": [[name, variable(module, frame, name)] for name in frame.locals()],
+    }
+
+
+def main(tool: str, dump: str, *debug_files: str) -> None:
+    """Print the stacks of all tasks, idle ones included, by their task's address."""
+    module = importlib.import_module(tool)
+    helpers = importlib.import_module(f"{tool}.helpers.linux")
+    prog = module.Program()
+    prog.set_core_dump(dump)
+    prog.load_debug_info(debug_files)
+    tasks = [helpers.idle_task(prog, cpu) for cpu in helpers.for_each_possible_cpu(prog)]
+    tasks += [thread.object for thread in prog.threads()]
+    facts = {}
+    for task in tasks:
+        error = None
+        trace = []
+        try:
+            trace = prog.stack_trace(task)
+        except (LookupError, ValueError, module.FaultError) as failed:
+            error = [type(failed).__name__, str(failed).rsplit(":", 1)[0]]
+        facts[hex(task.value_())] = {
+            "comm": task.comm.string_().decode(),
+            "state": helpers.task_state_to_char(task),
+            "error": error,
+            "end": getattr(trace, "end_reason", None),
+            "frames": [frame_facts(module, frame) for frame in trace],
+        }
+    crashed = attempt(lambda: hex(prog.crashed_thread().object.value_()), LookupError)
+    json.dump({"tasks": facts, "crashed": crashed}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

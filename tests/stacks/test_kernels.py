@@ -1,0 +1,178 @@
+"""The stacks of all tasks of real kernels, compared with drgn and crash frame by frame.
+
+docs/differences.md explains the differences that are allowed here.
+"""
+
+import itertools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import lab
+
+Facts = dict[str, Any]
+Ask = Callable[[str, lab.Target], Facts]
+Crash = Callable[[lab.Target, str], str]
+
+TARGETS = [
+    pytest.param(("idle", "6.1-amd64"), id="idle", marks=pytest.mark.lab),
+    *(
+        pytest.param(target, id=" ".join(target), marks=[pytest.mark.lab, pytest.mark.scenario])
+        for target in (
+            ("busy", "6.1-amd64"),
+            ("panic", "6.1-amd64"),
+            ("crash-in-irq", "6.1-amd64"),
+            ("idle", "5.10-amd64"),
+            ("idle", "6.12-amd64"),
+            ("idle", "6.1-arm64"),
+        )
+    ),
+]
+
+USER_MODE = "the kernel was entered from user mode here"
+HAS_ENDED = "the task has ended, and its stack was freed"
+SAME_IN_BOTH = ("name", "function", "pc", "symbol", "source", "inline", "interrupted")
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest) -> lab.Target:
+    name, kernel = request.param
+    return lab.target(name, kernel)
+
+
+def tasks_of_both(ask: Ask, target: lab.Target) -> list[tuple[Facts, Facts]]:
+    """What kdive and drgn say of each task that still has a stack."""
+    ours, theirs = ask("kdive", target), ask("drgn", target)
+    assert ours["crashed"] == theirs["crashed"]
+    assert ours["tasks"].keys() == theirs["tasks"].keys()
+    pairs = [(ours["tasks"][task], theirs["tasks"][task]) for task in ours["tasks"]]
+    alive = [pair for pair in pairs if pair[0]["error"] is None]
+    assert len(alive) > 40
+    for ended, _ in (pair for pair in pairs if pair[0]["error"] is not None):
+        # drgn fails as well, or shows what is in memory that is somebody else's now.
+        assert ended["error"] == ["FaultError", HAS_ENDED]
+        assert ended["state"] in "XZ"
+    return alive
+
+
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+def test_frames_are_those_of_drgn(ask: Ask, target: lab.Target) -> None:
+    compared = 0
+    for own, peer in tasks_of_both(ask, target):
+        frames, expected = own["frames"], peer["frames"]
+        for frame, other in zip(frames, expected, strict=False):
+            assert {key: frame[key] for key in SAME_IN_BOTH} == {
+                key: other[key] for key in SAME_IN_BOTH
+            }
+            compared += 1
+        assert not any(frame["guess"] for frame in frames)
+        # drgn goes on where the kernel was entered, with a program counter of the user's.
+        invented = [frame["pc"] for frame in expected[len(frames) :]]
+        assert len(frames) == len(expected) - len(invented)
+        if invented:
+            assert own["end"] == USER_MODE
+            in_user_mode = frames[0]["pc"] >> 63 == 0
+            entry = ("entry_", "asm_", "ret_from_fork", "el0")
+            assert in_user_mode or frames[-1]["name"].startswith(entry)
+    assert compared > 300
+
+
+@pytest.mark.parametrize("target", TARGETS, indirect=True)
+def test_variables_are_those_of_drgn(ask: Ask, target: lab.Target) -> None:
+    equal = 0
+    for own, peer in tasks_of_both(ask, target):
+        for frame, other in zip(own["frames"], peer["frames"], strict=False):
+            names = [name for name, _ in frame["locals"]]
+            assert names == [name for name, _ in other["locals"]]
+            for (name, value), (_, expected) in zip(frame["locals"], other["locals"], strict=True):
+                if expected is not None:
+                    assert (frame["name"], name, value) == (frame["name"], name, expected)
+                    equal += 1
+    assert equal > 1000
+
+
+@pytest.mark.lab
+@pytest.mark.scenario
+@pytest.mark.parametrize(
+    ("name", "reached"), [("crash-in-irq", "lab_crash_here"), ("panic", "sysrq_handle_crash")]
+)
+def test_the_crashed_stack_reaches_the_faulting_function(ask: Ask, name: str, reached: str) -> None:
+    target = lab.target(name)
+    facts = ask("kdive", target)
+    crashed = facts["tasks"][facts["crashed"]]
+    functions = [frame["function"] for frame in crashed["frames"]]
+    assert reached in functions
+    wanted = target.truth["facts"].get("functions", [])
+    found = iter(functions)
+    assert all(function in found for function in wanted), functions
+
+
+FRAME = re.compile(r"^ *#\d+ \[[0-9a-f]+\] (\S+) at ([0-9a-f]+)", re.MULTILINE)
+EXCEPTION = re.compile(r"^ +RIP: ([0-9a-f]{16})", re.MULTILINE)
+
+
+def stacks_of_crash(text: str) -> dict[str, list[int]]:
+    """The program counters that crash shows, by the task's address; without those of user mode."""
+    stacks = {}
+    for task in re.split(r"^(?=PID: )", text, flags=re.MULTILINE):
+        address = re.search(r"TASK: ([0-9a-f]+)", task)
+        if address is None:
+            continue
+        found = [(match.start(), int(match[2], 16)) for match in FRAME.finditer(task)]
+        found += [(match.start(), int(match[1], 16)) for match in EXCEPTION.finditer(task)]
+        stacks[f"0x{address[1]}"] = [pc for _, pc in sorted(found) if pc >> 63]
+    return stacks
+
+
+def pcs_of(task: Facts) -> list[int]:
+    """The program counters of a task; inlined frames share theirs with their caller."""
+    return [pc for pc, _ in itertools.groupby(frame["pc"] for frame in task["frames"])]
+
+
+@pytest.mark.lab
+@pytest.mark.scenario
+def test_frames_of_all_tasks_are_those_of_crash(ask: Ask, crash: Crash) -> None:
+    target = lab.target("idle", "5.10-amd64")
+    facts = ask("kdive", target)["tasks"]
+    stacks = stacks_of_crash(crash(target, "foreach bt"))
+    alive = {task for task, said in facts.items() if said["error"] is None}
+    assert stacks.keys() >= alive
+    assert len(alive) > 40
+    assert {task: stacks[task] for task in alive} == {task: pcs_of(facts[task]) for task in alive}
+
+
+@pytest.mark.lab
+@pytest.mark.scenario
+@pytest.mark.parametrize("name", ["idle", "busy", "panic", "crash-in-irq"])
+def test_frames_of_running_tasks_are_among_those_of_crash(
+    ask: Ask, crash: Crash, name: str
+) -> None:
+    # crash 8.0 finds no other tasks of this kernel.
+    target = lab.target(name)
+    facts = ask("kdive", target)["tasks"]
+    stacks = stacks_of_crash(crash(target, "bt -a"))
+    assert len(stacks) >= 2
+    for task, shown in stacks.items():
+        first, *callers = facts[task]["frames"]
+        if first["pc"] >> 63 == 0:
+            # The CPU was in user mode: what crash shows was left by an earlier system call.
+            assert (callers, facts[task]["end"]) == ([], USER_MODE)
+            continue
+        # crash begins where the CPU saved its registers, kdive with the registers, which may be
+        # those before a call in the same function; and crash takes entry code for a bad frame
+        # where an interrupt changes stacks.
+        expected = [
+            pc
+            for pc in dict.fromkeys(pcs_of(facts[task]))
+            if pc != first["pc"] and not name_at(facts[task], pc).startswith("asm_sysvec_")
+        ]
+        remaining = iter(shown)
+        assert all(pc in remaining for pc in expected), (facts[task]["comm"], shown, expected)
+        assert len(expected) > 3
+
+
+def name_at(task: Facts, pc: int) -> str:
+    """The function of a program counter of a task, not an inlined one."""
+    return str([frame["name"] for frame in task["frames"] if frame["pc"] == pc][-1])
