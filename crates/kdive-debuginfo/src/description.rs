@@ -315,6 +315,10 @@ pub enum ConstantValue {
 pub enum Location {
     /// In memory, at this address of the running program.
     Address(u64),
+    /// In memory, where the symbol of this name says: the format has types and no addresses.
+    Symbol(Arc<str>),
+    /// In each CPU's memory, at this offset from the first per-CPU variable of the kernel.
+    PerCpu(u64),
     /// Nowhere: its value is known.
     Constant(ConstantValue),
     /// In thread-local storage, at this offset within that of its module.

@@ -68,6 +68,16 @@ pub struct Symbol {
     pub kind: SymbolKind,
 }
 
+/// A symbol whose name is at an offset of a table of names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedSymbol {
+    pub(crate) name: u32,
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+    pub(crate) binding: SymbolBinding,
+    pub(crate) kind: SymbolKind,
+}
+
 /// A symbol with its name elsewhere.
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -175,6 +185,20 @@ impl SymbolTable {
             });
         }
         SymbolTable::from_records(records, vec![Names::Owned(names)])
+    }
+
+    /// Indexes symbols whose names are in `names`, each before a zero byte.
+    pub(crate) fn with_names(names: Vec<u8>, symbols: Vec<NamedSymbol>) -> SymbolTable {
+        let records = symbols.into_iter().map(|symbol| Record {
+            address: symbol.address,
+            size: symbol.size,
+            name: symbol.name,
+            source: 0,
+            binding: symbol.binding,
+            kind: symbol.kind,
+            may_reach: true,
+        });
+        SymbolTable::from_records(records.collect(), vec![Names::Owned(names)])
     }
 
     /// The same symbols, of which those in a range are offsets into each CPU's memory: they are
@@ -344,6 +368,24 @@ impl SymbolTable {
         }
         found.insert(0, best);
         found
+    }
+
+    /// Adds the symbols called `name`, or that contain `address`, or all, to `found`; with `one`
+    /// only the best.
+    pub fn find(
+        &self,
+        name: Option<&str>,
+        address: Option<u64>,
+        one: bool,
+        found: &mut Vec<Symbol>,
+    ) {
+        match (name, address) {
+            (Some(name), _) if one => found.extend(self.by_name(name)),
+            (Some(name), _) => found.extend(self.all_by_name(name)),
+            (None, Some(address)) if one => found.extend(self.by_address(address)),
+            (None, Some(address)) => found.extend(self.all_by_address(address)),
+            (None, None) => found.extend(self.iter()),
+        }
     }
 
     fn symbol(&self, record: &Record) -> Symbol {
@@ -570,6 +612,14 @@ where
         });
     }
     records
+}
+
+/// The meaning of the byte of an ELF symbol that has its binding and its type.
+pub(crate) fn from_elf_info(info: u8) -> (SymbolBinding, SymbolKind) {
+    (
+        symbol_binding(elf::SymbolBind(info >> 4)),
+        symbol_kind(elf::SymbolType(info & 0xf)),
+    )
 }
 
 fn symbol_kind(kind: elf::SymbolType) -> SymbolKind {

@@ -82,6 +82,14 @@ impl VmCoreInfo {
         u64::from_str_radix(self.in_brackets("SYMBOL", name)?, 16).ok()
     }
 
+    /// All symbols and their addresses, KASLR included.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.lines.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix("SYMBOL(")?.strip_suffix(')')?;
+            Some((name, u64::from_str_radix(value, 16).ok()?))
+        })
+    }
+
     /// The offset of a member in bytes; `member` is written like `list_head.next`.
     pub fn offset(&self, member: &str) -> Option<u64> {
         self.in_brackets("OFFSET", member)?.parse().ok()

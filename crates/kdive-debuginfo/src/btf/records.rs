@@ -64,6 +64,31 @@ pub struct Record<'a> {
 }
 
 impl Btf {
+    /// How many bytes [`Btf::size`] needs.
+    pub const HEADER_SIZE: usize = HEADER_SIZE;
+
+    /// How BTF without a base begins: the magic number, the version, no flags, the size of the
+    /// header, and types right behind it.
+    pub fn usual_start(byte_order: ByteOrder) -> Vec<u8> {
+        let (magic, size) = match byte_order {
+            ByteOrder::Little => (MAGIC.to_le_bytes(), (HEADER_SIZE as u32).to_le_bytes()),
+            ByteOrder::Big => (MAGIC.to_be_bytes(), (HEADER_SIZE as u32).to_be_bytes()),
+        };
+        [&magic, &[1, 0][..], &size, &[0; 4]].concat()
+    }
+
+    /// The size of the table that starts with this header, if that is one.
+    pub fn size(header: &[u8]) -> Option<u64> {
+        let order = match u16::from_le_bytes(*header.first_chunk()?) {
+            MAGIC => ByteOrder::Little,
+            _ => ByteOrder::Big,
+        };
+        let field = |offset| word(header, offset, order).map(u64::from);
+        let (strings, length) = (field(16)?, field(20)?);
+        let is_usual = field(8)? + field(12)? == strings && field(12)? > 0 && length > 0;
+        is_usual.then_some(field(4)? + strings + length)
+    }
+
     /// Reads the table in `bytes`. A module's goes on where its kernel's, the `base`, ends.
     /// `origin` says where the bytes come from, for messages.
     pub fn parse(origin: &str, bytes: Arc<[u8]>, base: Option<Arc<Btf>>) -> Result<Btf> {

@@ -4,20 +4,18 @@ use std::sync::{Arc, OnceLock};
 
 use super::records::{Btf, Record, kind};
 use crate::description::{
-    AbsenceReason, CompoundKind, EnumInteger, EnumeratorDescription, Language, Location,
-    MemberDescription, ObjectDescription, ObjectKinds, ParameterDescription, PointerKind,
-    Qualifiers, Shape, TypeDescription, TypeId, TypeKinds,
+    CompoundKind, EnumInteger, EnumeratorDescription, Language, Location, MemberDescription,
+    ObjectDescription, ObjectKinds, ParameterDescription, PointerKind, Qualifiers, Shape,
+    TypeDescription, TypeId, TypeKinds,
 };
-use crate::symbols::SymbolTable;
 use crate::{Result, TypeSource};
 
 /// The types of a kernel or module out of its BTF.
 ///
 /// BTF has the types of functions and of per-CPU variables, and no addresses: those come from
-/// the symbols. It says nothing of files, so a search by file name finds nothing.
+/// symbols. It says nothing of files, so a search by file name finds nothing.
 pub struct BtfSource {
     btf: Arc<Btf>,
-    symbols: Option<Arc<SymbolTable>>,
     pointer_size: u8,
     /// The IDs of named records, sorted by name.
     names: Vec<u32>,
@@ -29,12 +27,8 @@ pub struct BtfSource {
 const MAX_CHAIN: usize = 64;
 
 impl BtfSource {
-    /// Types of a target with pointers of `pointer_size` bytes; `symbols` give addresses.
-    pub fn new(
-        btf: Arc<Btf>,
-        symbols: Option<Arc<SymbolTable>>,
-        pointer_size: u8,
-    ) -> Result<BtfSource> {
+    /// Types of a target with pointers of `pointer_size` bytes.
+    pub fn new(btf: Arc<Btf>, pointer_size: u8) -> Result<BtfSource> {
         let mut by_name = Vec::with_capacity(btf.ids().len());
         for id in btf.ids() {
             let record = btf.record(id)?;
@@ -46,7 +40,6 @@ impl BtfSource {
         let names = by_name.into_iter().map(|(_, id)| id).collect();
         Ok(BtfSource {
             btf,
-            symbols,
             pointer_size,
             names,
             enumerators: OnceLock::new(),
@@ -285,17 +278,6 @@ impl BtfSource {
         }
         Ok(None)
     }
-
-    fn address(&self, name: &str) -> Location {
-        let symbol = self
-            .symbols
-            .as_ref()
-            .and_then(|symbols| symbols.by_name(name));
-        match symbol {
-            Some(symbol) => Location::Address(symbol.address),
-            None => Location::Absent(AbsenceReason::Other),
-        }
-    }
 }
 
 /// A type by its ID; 0 is `void`.
@@ -367,11 +349,13 @@ impl TypeSource for BtfSource {
             let location = match record.kind {
                 kind::VAR if kinds.contains(ObjectKinds::VARIABLE) => {
                     match self.per_cpu_offset(id)? {
-                        Some(offset) => Location::Address(offset),
-                        None => self.address(name),
+                        Some(offset) => Location::PerCpu(offset),
+                        None => Location::Symbol(name.into()),
                     }
                 }
-                kind::FUNC if kinds.contains(ObjectKinds::FUNCTION) => self.address(name),
+                kind::FUNC if kinds.contains(ObjectKinds::FUNCTION) => {
+                    Location::Symbol(name.into())
+                }
                 _ => continue,
             };
             let type_id = match record.kind {
@@ -584,7 +568,7 @@ mod tests {
 
     fn source(bytes: &[u8]) -> Result<BtfSource> {
         let btf = Btf::parse("sample", bytes.into(), None)?;
-        BtfSource::new(Arc::new(btf), None, 8)
+        BtfSource::new(Arc::new(btf), 8)
     }
 
     #[test]
@@ -643,7 +627,7 @@ mod tests {
         );
         assert_eq!(
             object(ObjectKinds::VARIABLE, "v"),
-            Some(Location::Address(0x40))
+            Some(Location::PerCpu(0x40))
         );
         assert_eq!(object(ObjectKinds::VARIABLE, "nope"), None);
     }

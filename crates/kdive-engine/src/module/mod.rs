@@ -12,14 +12,17 @@ mod standard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 pub use options::{DebugInfoOptions, KmodSearchMethod};
 pub use registry::{DebugInfoFinder, LoadReport, ModuleRegistry};
 pub(crate) use standard::StandardFinder;
 
+use kdive_debuginfo::symbols::SymbolTable;
+
 use crate::object::Object;
 use crate::program::Program;
+use crate::types::ImportedTypes;
 use crate::{Error, Result};
 
 /// What a module is, and what tells it from others of the same name.
@@ -89,6 +92,9 @@ pub struct Module {
     kind: ModuleKind,
     name: String,
     state: RwLock<State>,
+    /// What the kernel keeps with a module of its own, if it has any.
+    pub(crate) symbols_in_memory: OnceLock<Option<SymbolTable>>,
+    pub(crate) types_in_memory: OnceLock<Option<Arc<ImportedTypes>>>,
 }
 
 #[derive(Clone)]
@@ -116,6 +122,8 @@ impl Module {
                 loaded_file: ModuleFile::WANTED,
                 debug_file: ModuleFile::WANTED,
             }),
+            symbols_in_memory: OnceLock::new(),
+            types_in_memory: OnceLock::new(),
         })
     }
 

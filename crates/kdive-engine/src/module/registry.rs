@@ -35,6 +35,8 @@ pub struct LoadReport {
     pub missing: Vec<Arc<Module>>,
     /// Why there may be modules that were not found.
     pub unreadable: Option<Error>,
+    /// What is wrong with the symbols and types in the kernel's own memory.
+    pub problems: Vec<String>,
 }
 
 /// Modules, each with whether it was made now, and what kept others from being found.
@@ -192,23 +194,23 @@ impl Program {
             .filter(|module| default || main && module.kind() == ModuleKind::Main)
             .collect();
         self.load_module_debug_info(&wanted)?;
-        if (default || main) && self.is_kernel() && !self.has_types() {
-            self.load_builtin_debug_info()?;
+        if default || main {
+            self.use_builtin_debug_info();
         }
-        if default
-            && wanted
-                .iter()
-                .any(|module| module.kind() == ModuleKind::Main)
+        if wanted
+            .iter()
+            .any(|module| module.kind() == ModuleKind::Main)
         {
             // With the kernel's types its modules can be seen.
             let more;
             (more, report.unreadable) = self.find_loaded_modules()?;
             let more: Vec<_> = more
                 .into_iter()
-                .filter_map(|(module, is_new)| is_new.then_some(module))
+                .filter_map(|(module, is_new)| (is_new && default).then_some(module))
                 .collect();
             self.load_module_debug_info(&more)?;
         }
+        report.problems = self.take_builtin_problems();
         report.missing = self
             .modules
             .all()

@@ -6,6 +6,7 @@ use kdive_debuginfo::TypeSource;
 use kdive_debuginfo::description::{Location, ObjectDescription, TypeKinds};
 use kdive_debuginfo::symbols::SymbolTable;
 
+use super::builtin::BtfFinder;
 use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolFinder, SymbolQuery, TypeFinder};
 use crate::Result;
 use crate::module::StandardFinder;
@@ -27,7 +28,7 @@ impl DebugInfo {
             .clone()
     }
 
-    fn symbols(&self) -> Arc<[Arc<SymbolTable>]> {
+    pub(crate) fn symbols(&self) -> Arc<[Arc<SymbolTable>]> {
         self.symbols
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -67,23 +68,22 @@ impl Program {
     }
 }
 
-/// The formats of debug information, by the names of their finders, in the order in which they
-/// are asked.
-const FORMATS: [&str; 3] = ["dwarf", "ctf", "btf"];
-
-/// Asks all sources of one format.
-struct FormatFinder(&'static str);
+/// Asks all sources of one format that were loaded.
+pub(super) struct FormatFinder(pub(super) &'static str);
 
 /// Asks the symbol tables of all modules.
 struct ModuleSymbols;
 
 pub(crate) fn register_finders(program: &Program) {
-    for format in FORMATS {
+    // A program that has just been made has no finder of these names.
+    for format in ["dwarf", "ctf"] {
         let finder = Arc::new(FormatFinder(format));
-        // A program that has just been made has no finder of that name.
         let _ = program.types.register(format, finder.clone(), Some(-1));
         let _ = program.objects.register(format, finder, Some(-1));
     }
+    let finder = Arc::new(BtfFinder);
+    let _ = program.types.register("btf", finder.clone(), Some(-1));
+    let _ = program.objects.register("btf", finder, Some(-1));
     let _ = program
         .symbols
         .register("elf", Arc::new(ModuleSymbols), Some(-1));
@@ -104,8 +104,7 @@ impl TypeFinder for FormatFinder {
             if types.source().format() != self.0 {
                 continue;
             }
-            if let Some(id) = types.source().find_types(kinds, name, file_name)?.first() {
-                let ty = types.get(Some(*id))?;
+            if let Some(ty) = types.find(kinds, name, file_name)? {
                 if ty.is_complete()? || ty.unaliased_kind()? == crate::TypeKind::Void {
                     return Ok(Some(ty));
                 }
@@ -132,9 +131,9 @@ impl ObjectFinder for FormatFinder {
             if types.source().format() != self.0 {
                 continue;
             }
-            let found = types.source().find_objects(kinds, name, file_name)?;
-            if let Some(description) = found.into_iter().next() {
-                return types.object(program, description).map(Some);
+            let found = types.find_object(program, name, kinds, file_name)?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
@@ -146,6 +145,34 @@ impl ObjectFinder for FormatFinder {
 }
 
 impl ImportedTypes {
+    /// The first type of one of `kinds` called `name`.
+    pub(crate) fn find(
+        &self,
+        kinds: TypeKinds,
+        name: &str,
+        file_name: Option<&str>,
+    ) -> Result<Option<Type>> {
+        match self.source().find_types(kinds, name, file_name)?.first() {
+            Some(id) => self.get(Some(*id)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The first object of one of `kinds` called `name`.
+    pub(crate) fn find_object(
+        &self,
+        program: &Arc<Program>,
+        name: &str,
+        kinds: ObjectKinds,
+        file_name: Option<&str>,
+    ) -> Result<Option<Object>> {
+        let found = self.source().find_objects(kinds, name, file_name)?;
+        match found.into_iter().next() {
+            Some(description) => self.object(program, description).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The complete type of one of `kinds` with this tag; none if there is none.
     pub(crate) fn find_complete(&self, kinds: TypeKinds, tag: &str) -> Result<Option<Type>> {
         for id in self.source().find_types(kinds, tag, None)? {
@@ -164,6 +191,17 @@ impl ImportedTypes {
         let ty = self.get(description.type_id)?;
         match description.location {
             Location::Address(address) => Object::reference(program, ty, address, 0, None),
+            Location::Symbol(name) => match program.symbol_named(&name)? {
+                Some(symbol) => Object::reference(program, ty, symbol.address, 0, None),
+                None => Object::absent(program, ty, AbsenceReason::Other, None),
+            },
+            Location::PerCpu(offset) => match program.symbol_named("__per_cpu_start")? {
+                Some(start) => {
+                    let address = start.address.wrapping_add(offset);
+                    Object::reference(program, ty, address, 0, None)
+                }
+                None => Object::absent(program, ty, AbsenceReason::Other, None),
+            },
             Location::Constant(value) => Self::constant(program, ty, value),
             Location::Absent(reason) => Object::absent(program, ty, reason, None),
             Location::ThreadLocal(_) => {
@@ -177,13 +215,7 @@ impl SymbolFinder for ModuleSymbols {
     fn find(&self, program: &Arc<Program>, query: SymbolQuery<'_>) -> Result<Vec<Symbol>> {
         let mut found = Vec::new();
         for table in program.debug_info.symbols().iter() {
-            match (query.name, query.address) {
-                (Some(name), _) if query.one => found.extend(table.by_name(name)),
-                (Some(name), _) => found.extend(table.all_by_name(name)),
-                (None, Some(address)) if query.one => found.extend(table.by_address(address)),
-                (None, Some(address)) => found.extend(table.all_by_address(address)),
-                (None, None) => found.extend(table.iter()),
-            }
+            table.find(query.name, query.address, query.one, &mut found);
             if query.one && !found.is_empty() {
                 break;
             }

@@ -1,5 +1,6 @@
 //! Types, objects and symbols by name and by address.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use kdive_debuginfo::TypeSource;
@@ -83,7 +84,8 @@ impl Program {
         tag: &str,
         origin: &Arc<dyn TypeSource>,
     ) -> Result<Option<Type>> {
-        for types in self.debug_info.types().iter() {
+        let loaded = self.debug_info.types();
+        for types in loaded.iter().chain(self.builtin_types()) {
             if Arc::ptr_eq(types.source(), origin) {
                 continue;
             }
@@ -113,9 +115,22 @@ impl Program {
         let place = file_name
             .map(|file| format!(" in '{file}'"))
             .unwrap_or_default();
+        let mut message = format!("could not find {what}'{name}'{place}");
+        if self.is_kernel()
+            && file_name.is_none()
+            && kinds.intersects(ObjectKinds::VARIABLE | ObjectKinds::FUNCTION)
+            && let Some(symbol) = self.symbol_named(name)?
+        {
+            let _ = write!(
+                message,
+                ": the symbol is at {:#x}, but no debug information has its type; \
+                 give the type with Object(prog, TYPE, address={:#x}), or load DWARF",
+                symbol.address, symbol.address
+            );
+        }
         Err(Error::NotFound {
             name: name.to_owned(),
-            message: format!("could not find {what}'{name}'{place}"),
+            message,
         })
     }
 

@@ -25,6 +25,7 @@ use crate::module::ModuleRegistry;
 use crate::stack::Stacks;
 use crate::types::{ImportedTypes, Language, Type};
 use crate::{Error, Result};
+use builtin::Builtin;
 use cache::Cache;
 use debug_info::DebugInfo;
 use primitives::Primitives;
@@ -39,6 +40,7 @@ pub struct Program {
     objects: FinderRegistry<dyn ObjectFinder>,
     symbols: FinderRegistry<dyn SymbolFinder>,
     debug_info: DebugInfo,
+    builtin: Builtin,
     pub(crate) modules: ModuleRegistry,
     primitives: Primitives,
     cache: Cache,
@@ -58,6 +60,7 @@ impl Program {
             objects: FinderRegistry::default(),
             symbols: FinderRegistry::default(),
             debug_info: DebugInfo::default(),
+            builtin: Builtin::default(),
             modules: ModuleRegistry::default(),
             primitives: Primitives::default(),
             cache: Cache::default(),
@@ -65,7 +68,7 @@ impl Program {
             myself: myself.clone(),
         });
         debug_info::register_finders(&program);
-        builtin::register_finder(&program);
+        builtin::register_finders(&program);
         program
     }
 

@@ -72,6 +72,9 @@ impl Program {
         let report = py
             .detach(|| self.inner.load_debug_info(paths, default, main))
             .or_raise()?;
+        for problem in &report.problems {
+            log::warning(py, problem)?;
+        }
         for (path, reason) in &report.unused {
             log::info(py, &format!("{} was not used: {reason}", path.display()))?;
         }
