@@ -3,5 +3,6 @@
 # The module of each, which has a function `run` that takes the arguments after the sub-command's name and returns the
 # exit status, and what it does.
 COMMANDS = {
+    "lens": ("kdive.cli.lens", "runs diagnoses on a kernel and says what is wrong with it"),
     "verify": ("kdive.cli.verify", "reads all of a dump and says what is damaged"),
 }

@@ -20,7 +20,7 @@ def open_program(options: Options) -> Program:
     symbols.check_readable(options)
     prog = new_program(options)
     _set_target(prog, options)
-    symbols.load(prog, options, _target_name(options))
+    symbols.load(prog, options, target_name(options))
     return prog
 
 
@@ -79,7 +79,8 @@ def _set_target(prog: Program, options: Options) -> None:
         raise UserError(why_not_opened(options, error)) from error
 
 
-def _target_name(options: Options) -> str:
+def target_name(options: Options) -> str:
+    """Return what to call the target in a sentence."""
     if options.core:
         return options.core[0]
     if options.qemu is not None:
@@ -91,7 +92,7 @@ def _target_name(options: Options) -> str:
 
 def why_not_opened(options: Options, error: Exception) -> str:
     """Return one line that says why the target can't be opened, and what to do."""
-    name = _target_name(options)
+    name = target_name(options)
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     why = why.removeprefix(f"{name}: ")
     if isinstance(error, BadDataError) and not options.incomplete:
