@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kdive import Program
 
 _EXIT_CLEAN, _EXIT_FAILED, _EXIT_FINDINGS = 0, 1, 3
+_USUAL_COLUMNS = 80
 _SEVERITIES = [severity.name.lower() for severity in Severity]
 
 
@@ -281,5 +282,6 @@ class _ProgressLine:
             for name, progress in state.running.items()
         ]
         text = f"{state.done} of {state.total} diagnoses done; {', '.join(running)}"
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns
-        print(f"\r\x1b[K{text[: max(columns - 1, 0)]}", end="", file=sys.stderr, flush=True)
+        # Some terminals don't know their width and say 0.
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+        print(f"\r\x1b[K{text[: columns - 1]}", end="", file=sys.stderr, flush=True)

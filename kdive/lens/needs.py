@@ -11,6 +11,7 @@ from kdive.helpers.linux.module import find_module
 _TYPE = re.compile(r"((struct|union|enum) )?[A-Za-z_]\w*")
 _MEMBER = re.compile(r"((struct|union) )?[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_NAMES_SHOWN = 2
 _TARGETS = ("any", "live", "dump")
 
 
@@ -93,8 +94,11 @@ class Needs:
         )
         if not lacking:
             return None
-        owners = f" of the kernel module {', '.join(self.modules)}" if self.modules else ""
-        return f"the debugging symbols{owners} lack {', '.join(lacking)}; give their files with -s"
+        named = ", ".join(lacking[:_NAMES_SHOWN])
+        if len(lacking) > _NAMES_SHOWN:
+            named += f" and {len(lacking) - _NAMES_SHOWN} more"
+        owner = f" of {' and '.join(self.modules)}" if self.modules else ""
+        return f"the debugging symbols{owner} lack {named}; give the file that has them with -s"
 
 
 def variable(prog: Program, name: str, type: str) -> Object:

@@ -60,7 +60,7 @@ def get_num_dying_mem_cgroups(prog: Program) -> int:
 @takes_program_or_default
 def dump_memcg_kernfs_nodes(prog: Program) -> None:
     """Print the kernfs node and the path of every cgroup of the memory controller's hierarchy, removed ones too."""
-    root = prog["cgroup_subsys"][int(prog["memory_cgrp_id"])].root.cgrp
+    root = prog["root_mem_cgroup"].css.cgroup.root.cgrp
     count = 0
     for css in css_for_each_descendant_pre(root.self.address_of_()):
         node = css.cgroup.kn.read_()

@@ -127,11 +127,10 @@ def mem_cgroup_path(memcg: Object) -> bytes:
 @takes_program_or_default
 def nr_dying_mem_cgroups(prog: Program) -> int:
     """Get how many cgroups were removed and live on, of the hierarchy with the memory controller."""
-    subsystem = int(prog["memory_cgrp_id"])
-    cgroup = prog["cgroup_subsys"][subsystem].root.cgrp
+    cgroup = prog["root_mem_cgroup"].css.cgroup.root.cgrp
     try:
         # "cgroup: Show # of subsystem CSSes in cgroup.stat" (Linux 6.12) counts for each controller.
-        return cgroup.nr_dying_subsys[subsystem].value_()
+        return cgroup.nr_dying_subsys[int(prog["memory_cgrp_id"])].value_()
     except AttributeError:
         return cgroup.nr_dying_descendants.value_()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kdive import Object, Program
 from kdive.helpers.linux.fs import inode_path, mount_dst, super_block_for_each_mount
@@ -69,22 +69,22 @@ class MemcgPagesOptions:
 def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
     """Read the ``struct page`` of all page frames in large blocks, and sum up by memory cgroup and file."""
     prog = context.prog
-    wanted = {
-        int(group)
-        for group in context.walk(for_each_mem_cgroup(prog), "the tree of memory cgroups")
-        if context.options.every or not css_is_online(group.css.address_of_())
-    }
+    wanted = set()
+    for group in context.walk(for_each_mem_cgroup(prog), "the tree of memory cgroups"):
+        with context.tolerate(f"struct mem_cgroup {hex(group)}"):
+            if context.options.every or not css_is_online(group.css.address_of_()):
+                wanted.add(int(group))
     total = nr_valid_pages(prog)
     limit = context.options.max_pages or total
-    scan = _Scan(prog, wanted)
+    scan = _Scan(context, wanted)
     for block in charged_pages(prog):
         scan.look_at(block, limit - scan.pages)
         yield Progress(scan.pages, total)
         if scan.pages >= limit:
             break
-    for (memcg, _, _), group in sorted(scan.groups.items(), key=lambda entry: -entry[1].pages):
+    for (memcg, _, _), held in sorted(scan.groups.items(), key=lambda entry: -entry[1].pages):
         with context.tolerate(f"struct mem_cgroup {memcg:#x}"):
-            yield _row(prog, memcg, group)
+            yield _row(prog, memcg, held)
     if scan.slab_pages:
         yield Note(
             f"{scan.slab_pages} pages of slab objects may be charged to several memory cgroups and are left out"
@@ -113,11 +113,12 @@ class _Group:
 class _Scan:
     """Sums up pages by memory cgroup and by what they are pages of."""
 
-    def __init__(self, prog: Program, wanted: set[int]) -> None:
+    def __init__(self, context: Context[Any], wanted: set[int]) -> None:
         self.pages = 0
         self.slab_pages = 0
         self.groups: dict[tuple[int, str, int], _Group] = {}
-        self._prog = prog
+        self._context = context
+        self._prog = prog = context.prog
         self._wanted = wanted
         self._memcg_of: dict[int, int] = {0: 0}
         self._kinds: dict[int, str] = {}
@@ -135,13 +136,11 @@ class _Scan:
             return
         for position, word in enumerate(words):
             if word in relevant:
-                self._add(
-                    block.first_pfn + position,
-                    relevant[word],
-                    word,
-                    block.mapping[position],
-                    block.flags[position],
-                )
+                pfn = block.first_pfn + position
+                with self._context.tolerate(f"page frame {pfn:#x}"):
+                    self._add(
+                        pfn, relevant[word], word, block.mapping[position], block.flags[position]
+                    )
 
     def _memcg(self, word: int) -> int:
         """Get the address of the memory cgroup that a page with this ``memcg_data`` is charged to; 0 if to none."""
