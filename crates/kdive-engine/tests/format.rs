@@ -323,7 +323,7 @@ fn structures() {
         text(&object),
         "(struct outer){\n\t.s = (struct <anonymous>){\n\t\t.a = (int)1,\n\t\t.b = (int)-2,\n\t},\n\
          \t.x = (int)3,\n\t.text = (char [4])\"hi\",\n\t.list = (int [3]){ 0, 7 },\n\
-         \t.rest = (int []){},\n}"
+         \t.rest = (int [])<absent>,\n}"
     );
     let bare = FormatFlags::MEMBERS_SAME_LINE
         | FormatFlags::ELEMENTS_SAME_LINE

@@ -141,14 +141,21 @@ fn literal_within(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Literal> 
             .call_method0(intern!(object.py(), "items"))?
             .try_iter()?
         {
-            let (name, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = item?.extract()?;
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+            let name = name
+                .cast::<PyString>()
+                .map_err(|_| PyTypeError::new_err("member key must be string"))?;
             items.push((name.to_str()?.into(), literal_within(&value, depth)?));
         }
         return Ok(Literal::Map(items));
     }
     // A string is a sequence of strings, without end.
     if object.is_instance_of::<PyString>() {
-        return Err(PyTypeError::new_err("value must be number, not str"));
+        let length = object.len()?;
+        return Ok(Literal::List(vec![Literal::Other; length]));
+    }
+    if !object.hasattr(intern!(object.py(), "__iter__"))? {
+        return Ok(Literal::Other);
     }
     object
         .try_iter()?
@@ -228,7 +235,9 @@ pub(crate) fn literal_to_python(py: Python<'_>, literal: Literal) -> PyResult<Py
             }
             Ok(dict.into_any().unbind())
         }
-        Literal::Object(_) => Err(PyTypeError::new_err("an object is no plain value")),
+        Literal::Object(_) | Literal::Other => {
+            Err(PyTypeError::new_err("an object is no plain value"))
+        }
     }
 }
 

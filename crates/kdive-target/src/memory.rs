@@ -142,7 +142,7 @@ impl Memory {
         let mut here = address;
         let mut rest = buffer;
         while !rest.is_empty() {
-            let range = ranges.find(here).ok_or_else(|| not_mapped(here))?;
+            let range = ranges.find(here).ok_or_else(|| no_segment(here))?;
             let available = (range.end - here).saturating_add(1);
             let count = usize::try_from(available).map_or(rest.len(), |size| size.min(rest.len()));
             let (now, later) = rest.split_at_mut(count);
@@ -243,6 +243,13 @@ impl Memory {
         };
         self.read(space, address, &mut bytes[place])?;
         Ok(order.u64(bytes))
+    }
+}
+
+fn no_segment(address: u64) -> Error {
+    Error::Fault {
+        address,
+        reason: "could not find memory segment".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kdive_target::AddressSpace;
 
-use super::{Encoding, Layout, Object, Place, Value, bits};
+use super::{AbsenceReason, Encoding, Layout, Object, Place, Value, bits};
 use crate::types::{PointerKind, Type, TypeKind};
 use crate::{Error, Result};
 
@@ -30,6 +30,10 @@ impl Object {
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
             Place::Value(value) => {
                 let layout = Layout::of(&ty, bit_field_size)?;
+                if layout.encoding == Encoding::None {
+                    // A flexible array is not part of the structure's value.
+                    return Self::absent(&self.program, ty, AbsenceReason::Other, None);
+                }
                 let own = self.layout()?;
                 if bit_offset
                     .checked_add(layout.bits)
@@ -117,10 +121,26 @@ impl Object {
     }
 
     fn not_compound(&self) -> Error {
-        Error::Type(format!(
-            "'{}' is not a structure, union, or class",
-            self.type_name_or_kind()
-        ))
+        // An unsigned integer may be an address.
+        let may_be_pointer = self
+            .layout()
+            .is_ok_and(|layout| matches!(layout.encoding, Encoding::Unsigned | Encoding::Bool));
+        let target = self.ty.unaliased().and_then(|real| match real.kind() {
+            TypeKind::Pointer => real.target(),
+            _ => Ok(None),
+        });
+        let (ty, what) = match target {
+            Ok(Some(target)) => (target, "a structure, union, or class"),
+            _ if may_be_pointer => (
+                self.ty.unqualified(),
+                "a pointer to a structure, union, or class",
+            ),
+            _ => (self.ty.unqualified(), "a structure, union, or class"),
+        };
+        match ty.type_name() {
+            Ok(name) => Error::Type(format!("'{name}' is not {what}")),
+            Err(error) => error,
+        }
     }
 
     /// Like [`Object::find_member`], with an error that names the type.
@@ -135,8 +155,7 @@ impl Object {
             TypeKind::Pointer => Ok(real.target()?.unwrap_or(real)),
             _ => Ok(self.ty.clone()),
         });
-        let ty_name = ty.and_then(|ty| ty.type_name()).unwrap_or_default();
-        Error::NoMember(format!("'{ty_name}' has no member '{name}'"))
+        ty.map_or_else(|error| error, |ty| no_member(&ty, name))
     }
 
     /// The element type of an array or the target type of a pointer, and the array's length.
@@ -150,7 +169,7 @@ impl Object {
             )),
             _ => Err(Error::Type(format!(
                 "'{}' is not an array or pointer",
-                self.type_name_or_kind()
+                self.ty.unqualified().type_name()?
             ))),
         }
     }
@@ -311,7 +330,7 @@ impl Object {
             TypeKind::Array | TypeKind::Function => match self.place {
                 Place::Reference { address, .. } => Ok(address != 0),
                 Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
-                Place::Value(_) => Err(self.no_bool()),
+                Place::Value(_) => Ok(true),
             },
             _ => {
                 let layout = self.layout()?;
@@ -332,81 +351,151 @@ impl Object {
 
     /// A part of this object named by a designator such as `a.b[1].c`.
     pub fn subobject(&self, designator: &str) -> Result<Object> {
-        let (ty, bit_offset, bit_field_size) = designate(&self.ty, designator)?;
+        let (ty, bit_offset, bit_field_size) = designate(&self.ty, designator, true)?;
         self.part(ty, bit_offset, bit_field_size)
     }
 }
 
 /// The type, offset in bits and bit-field size of the part of a type that a designator such as
-/// `a.b[1].c` names.
-pub(crate) fn designate(ty: &Type, designator: &str) -> Result<(Type, u64, Option<u64>)> {
-    let mut current = ty.clone();
-    let mut bit_offset = 0u64;
-    let mut bit_field_size;
-    let mut rest = designator.trim();
-    let mut is_first = true;
-    let expected = |what: &str| Error::Syntax(format!("expected {what}"));
+/// `a.b[1].c` names; it may start with an index if `may_start_with_index`.
+pub(crate) fn designate(
+    ty: &Type,
+    designator: &str,
+    may_start_with_index: bool,
+) -> Result<(Type, u64, Option<u64>)> {
+    let expected = |what: &str| Err(Error::Syntax(format!("expected {what}")));
+    let overflow = || Error::Overflow("offset is too large".to_owned());
+    let mut tokens = Tokens(designator);
+    let (mut current, mut bit_offset, mut bit_field_size) = (ty.clone(), 0u64, None);
+    let mut token = tokens.next()?;
+    let mut last = "";
     loop {
-        let had_dot = !is_first && rest.starts_with('.');
-        if had_dot {
-            rest = rest[1..].trim_start();
-        }
-        if !had_dot && rest.starts_with('[') {
-            let (number, after) = rest[1..]
-                .split_once(']')
-                .ok_or_else(|| expected("']' after array index"))?;
-            let number = number.trim();
-            let index = match number
-                .strip_prefix("0x")
-                .or_else(|| number.strip_prefix("0X"))
+        match (token, last) {
+            (Token::Name(name), "" | ".") => {
+                let real = current.unaliased()?;
+                let found = if real.kind().is_compound() {
+                    real.find_member(name)?
+                } else {
+                    None
+                };
+                let member = match found {
+                    Some(member) => member,
+                    // The error names the alias that the script used.
+                    None if real.kind().is_compound() => {
+                        return Err(no_member(&current, name));
+                    }
+                    None => {
+                        return Err(Error::Type(format!(
+                            "'{}' is not a structure, union, or class",
+                            current.unqualified().type_name()?
+                        )));
+                    }
+                };
+                bit_offset = bit_offset
+                    .checked_add(member.bit_offset)
+                    .ok_or_else(overflow)?;
+                (current, bit_field_size) = (member.ty, member.bit_field_size);
+                last = "identifier";
+            }
+            (Token::Symbol('['), _)
+                if last != "." && (!last.is_empty() || may_start_with_index) =>
             {
-                Some(digits) => u64::from_str_radix(digits, 16),
-                None => number.parse(),
-            };
-            let index = index.map_err(|_| expected("number after '['"))?;
-            let real = current.unaliased()?;
-            if real.kind() != TypeKind::Array {
-                return Err(Error::Type(format!(
-                    "'{}' is not an array",
-                    current.type_name()?
+                let Token::Number(number) = tokens.next()? else {
+                    return expected("number after '['");
+                };
+                let index = number_of(number)?;
+                let real = current.unaliased()?;
+                if real.kind() != TypeKind::Array {
+                    return Err(Error::Type(format!(
+                        "'{}' is not an array",
+                        current.unqualified().type_name()?
+                    )));
+                }
+                if !matches!(tokens.next()?, Token::Symbol(']')) {
+                    return expected("']' after number");
+                }
+                let element = real.target()?.unwrap_or(real);
+                bit_offset = element
+                    .size()?
+                    .checked_mul(8)
+                    .and_then(|bits| bits.checked_mul(index))
+                    .and_then(|offset| offset.checked_add(bit_offset))
+                    .ok_or_else(overflow)?;
+                (current, bit_field_size) = (element, None);
+                last = "']'";
+            }
+            (Token::Symbol('.'), "identifier" | "']'") => last = ".",
+            (Token::End, "identifier" | "']'") => {
+                return Ok((current, bit_offset, bit_field_size));
+            }
+            (_, ".") => return expected("identifier after '.'"),
+            (_, "") if may_start_with_index => return expected("identifier or '['"),
+            (_, "") => return expected("identifier"),
+            _ => return expected(&format!("'.' or '[' after {last}")),
+        }
+        token = tokens.next()?;
+    }
+}
+
+/// The error for a member that a type does not have; it names the alias that was used.
+fn no_member(ty: &Type, name: &str) -> Error {
+    match ty.unqualified().type_name() {
+        Ok(ty_name) => Error::NoMember(format!("'{ty_name}' has no member '{name}'")),
+        Err(error) => error,
+    }
+}
+
+/// The parts of a designator.
+struct Tokens<'a>(&'a str);
+
+#[derive(Clone, Copy)]
+enum Token<'a> {
+    Name(&'a str),
+    Number(&'a str),
+    Symbol(char),
+    End,
+}
+
+impl<'a> Tokens<'a> {
+    fn next(&mut self) -> Result<Token<'a>> {
+        let rest = self.0.trim_start();
+        let Some(first) = rest.chars().next() else {
+            return Ok(Token::End);
+        };
+        let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        if !is_word(first) {
+            if !"()[]*.:<>,&".contains(first) {
+                return Err(Error::Syntax(format!(
+                    "invalid character \\x{:02x}",
+                    rest.bytes().next().unwrap_or_default()
                 )));
             }
-            let element = real.target()?.unwrap_or(real);
-            let offset = element
-                .size()?
-                .checked_mul(8)
-                .and_then(|bits| bits.checked_mul(index));
-            bit_offset = offset
-                .and_then(|offset| offset.checked_add(bit_offset))
-                .ok_or_else(|| Error::Overflow("element offset is too large".to_owned()))?;
-            current = element;
-            bit_field_size = None;
-            rest = after.trim_start();
-        } else if is_first || had_dot {
-            let end = rest
-                .find(|character: char| !(character.is_alphanumeric() || character == '_'))
-                .unwrap_or(rest.len());
-            let (name, after) = rest.split_at(end);
-            if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-                return Err(expected(if had_dot {
-                    "identifier after '.'"
-                } else {
-                    "identifier or '['"
-                }));
-            }
-            let member = current.unaliased()?.member(name)?;
-            bit_offset = bit_offset
-                .checked_add(member.bit_offset)
-                .ok_or_else(|| Error::Overflow("member offset is too large".to_owned()))?;
-            current = member.ty;
-            bit_field_size = member.bit_field_size;
-            rest = after.trim_start();
+            self.0 = rest.get(1..).unwrap_or_default();
+            return Ok(Token::Symbol(first));
+        }
+        let end = rest
+            .find(|character| !is_word(character))
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        self.0 = after;
+        Ok(if first.is_ascii_digit() {
+            Token::Number(word)
         } else {
-            return Err(expected("'.' or '['"));
-        }
-        if rest.is_empty() {
-            return Ok((current, bit_offset, bit_field_size));
-        }
-        is_first = false;
+            Token::Name(word)
+        })
     }
+}
+
+/// A number as C writes it: decimal, octal or hexadecimal.
+fn number_of(text: &str) -> Result<u64> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (lower.as_str(), 10),
+    };
+    u64::from_str_radix(digits, radix).map_err(|error| match error.kind() {
+        std::num::IntErrorKind::PosOverflow => Error::Value("number is too large".to_owned()),
+        _ => Error::Syntax("invalid number".to_owned()),
+    })
 }

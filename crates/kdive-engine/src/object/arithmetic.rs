@@ -298,8 +298,9 @@ impl Object {
     /// shift everything out.
     pub fn binary(&self, operator: BinaryOperator, other: &Object) -> Result<Object> {
         let (l, r) = (Operand::of(self)?, Operand::of(other)?);
+        let names = (l.ty.clone(), r.ty.clone());
         let invalid = || -> Error {
-            match (self.ty.type_name(), other.ty.type_name()) {
+            match (names.0.type_name(), names.1.type_name()) {
                 (Ok(left), Ok(right)) => Error::Type(format!(
                     "invalid operands to binary {} ('{left}' and '{right}')",
                     operator.symbol()
@@ -441,7 +442,7 @@ impl Object {
             return Err(Error::Type(format!(
                 "invalid operand to unary {} ('{}')",
                 operator.symbol(),
-                self.ty.type_name()?
+                operand.ty.type_name()?
             )));
         }
         let promoted = operand.promote(self)?;
@@ -471,8 +472,8 @@ impl Object {
         if !(l.is_arithmetic() && r.is_arithmetic()) {
             return Err(Error::Type(format!(
                 "invalid operands to comparison ('{}' and '{}')",
-                self.ty.type_name()?,
-                other.ty.type_name()?
+                l.ty.type_name()?,
+                r.ty.type_name()?
             )));
         }
         let common = common_type(self, other, l, r)?;

@@ -23,12 +23,10 @@ pub(crate) fn decode(layout: &Layout, bytes: &[u8], bit_offset: u64) -> Result<O
     let bytes = &bytes[first..];
     Ok(Some(match layout.encoding {
         Encoding::None => return Ok(None),
-        Encoding::Signed | Encoding::Unsigned => {
+        // A boolean that is neither 0 nor 1 in memory is shown as what it is.
+        Encoding::Signed | Encoding::Unsigned | Encoding::Bool => {
             Value::Integer(extract(bytes, shift, layout.bits as u32, layout.byte_order))
         }
-        Encoding::Bool => Value::Integer(u128::from(
-            extract(bytes, shift, layout.bits as u32, layout.byte_order) != 0,
-        )),
         Encoding::Float => {
             let bits = extract(bytes, shift, layout.bits as u32, layout.byte_order);
             Value::Float(float_from_bits(bits, layout.bits)?)

@@ -2,30 +2,38 @@
 
 use super::AbsenceReason;
 use super::access::designate;
-use super::{Encoding, Layout, Object, Place, Value};
+use super::{Encoding, Layout, Number, Object, Place, Value};
 use crate::types::{MAX_DEPTH, PointerKind, Type, TypeKind, too_deep};
 use crate::{Error, Result};
 
 /// Converts like a cast in C: `(type)object`.
 pub fn cast(ty: &Type, object: &Object) -> Result<Object> {
-    let to = ty.unaliased_kind()?;
+    let real = ty.unaliased()?;
+    let to = real.kind();
     match to {
         TypeKind::Void => Object::absent(&object.program, ty.clone(), AbsenceReason::Other, None),
+        _ if to == TypeKind::Function || !real.is_complete()? => Err(Error::Type(format!(
+            "cannot cast to {}",
+            real.kind_article()
+        ))),
         TypeKind::Struct
         | TypeKind::Union
         | TypeKind::Class
         | TypeKind::Array
         | TypeKind::Function => Err(Error::Type(format!("cannot cast to '{}'", ty.type_name()?))),
-        _ => match scalar(object)? {
-            Some(scalar)
-                if !(scalar.is_pointer && to == TypeKind::Float
-                    || scalar.is_float && to == TypeKind::Pointer && !ty.is_complete()?) =>
-            {
-                Object::from_number(&object.program, ty.clone(), scalar.number, None)
-            }
-            _ => Err(cannot_convert(object, ty)),
+        TypeKind::Bool => to_bool(ty, object, None),
+        _ => match operand_kind(object)? {
+            None => Err(cannot_convert(object, ty)),
+            Some(TypeKind::Pointer) if to == TypeKind::Float => Err(cannot_convert(object, ty)),
+            Some(_) => Object::from_number(&object.program, ty.clone(), scalar(object)?, None),
         },
     }
+}
+
+/// Converts to a boolean, as a condition does.
+fn to_bool(ty: &Type, object: &Object, bit_field_size: Option<u64>) -> Result<Object> {
+    let truth = Number::from(i128::from(object.is_truthy()?));
+    Object::from_number(&object.program, ty.clone(), truth, bit_field_size)
 }
 
 /// Converts like an assignment in C, which refuses what a compiler would.
@@ -40,15 +48,21 @@ pub fn implicit_convert(ty: &Type, object: &Object, bit_field_size: Option<u64>)
             (Err(error), _) | (_, Err(error)) => error,
         }
     };
+    if bit_field_size.is_some() {
+        Layout::of(ty, bit_field_size)?;
+    }
     match to.kind() {
-        TypeKind::Int | TypeKind::Bool | TypeKind::Float | TypeKind::Enum => {
-            match scalar(object)? {
-                Some(scalar) if !scalar.is_pointer || to.kind() == TypeKind::Bool => {
-                    Object::from_number(&object.program, ty.clone(), scalar.number, bit_field_size)
-                }
-                _ => Err(incompatible()),
-            }
+        TypeKind::Enum if !to.is_complete()? => {
+            Err(Error::Type(format!("cannot cast to {}", to.kind_article())))
         }
+        TypeKind::Bool => to_bool(ty, object, bit_field_size),
+        TypeKind::Int | TypeKind::Float | TypeKind::Enum => match operand_kind(object)? {
+            None | Some(TypeKind::Pointer) => Err(incompatible()),
+            Some(_) => {
+                let number = scalar(object)?;
+                Object::from_number(&object.program, ty.clone(), number, bit_field_size)
+            }
+        },
         TypeKind::Pointer => {
             let from = decayed_type(object)?;
             let (Some(to_target), Some(from_target)) = (
@@ -61,6 +75,10 @@ pub fn implicit_convert(ty: &Type, object: &Object, bit_field_size: Option<u64>)
             ) else {
                 return Err(incompatible());
             };
+            // What is pointed to keeps its qualifiers.
+            if !to_target.qualifiers().contains(from_target.qualifiers()) {
+                return Err(incompatible());
+            }
             let is_void = |ty: &Type| ty.unaliased_kind().map(|kind| kind == TypeKind::Void);
             if !is_void(&to_target)?
                 && !is_void(&from_target)?
@@ -68,10 +86,12 @@ pub fn implicit_convert(ty: &Type, object: &Object, bit_field_size: Option<u64>)
             {
                 return Err(incompatible());
             }
-            let value = Value::Integer(u128::from(object.pointer_value()?));
-            Ok(Object::with_value(&object.program, ty.clone(), None, value))
+            Object::from_number(&object.program, ty.clone(), scalar(object)?, None)
         }
-        TypeKind::Void => Object::absent(&object.program, ty.clone(), AbsenceReason::Other, None),
+        TypeKind::Void | TypeKind::Function | TypeKind::Array => Err(Error::Type(format!(
+            "cannot convert to '{}'",
+            ty.type_name()?
+        ))),
         _ => {
             if !are_compatible(&to, &object.ty.unaliased()?, 0)? {
                 return Err(incompatible());
@@ -84,6 +104,9 @@ pub fn implicit_convert(ty: &Type, object: &Object, bit_field_size: Option<u64>)
 
 /// The same bits as a value of another type.
 pub fn reinterpret(ty: &Type, object: &Object) -> Result<Object> {
+    if let Some(bit_offset) = object.bit_offset() {
+        Layout::check_alignment(ty, u64::from(bit_offset))?;
+    }
     object.part(ty.clone(), 0, None)
 }
 
@@ -93,7 +116,7 @@ pub fn container_of(pointer: &Object, ty: &Type, member: &str) -> Result<Object>
     if pointer.ty.unaliased_kind()? != TypeKind::Pointer {
         return Err(Error::Type(format!(
             "container_of() argument must be a pointer, not '{}'",
-            pointer.ty.type_name()?
+            pointer.ty.unqualified().type_name()?
         )));
     }
     let offset = offset_of(ty, member)?;
@@ -115,47 +138,42 @@ impl Type {
 }
 
 fn offset_of(ty: &Type, designator: &str) -> Result<u64> {
-    let (_, bit_offset, _) = designate(ty, designator)?;
+    let (_, bit_offset, _) = designate(ty, designator, false)?;
     if bit_offset.is_multiple_of(8) {
         Ok(bit_offset / 8)
     } else {
-        Err(Error::Value(format!("'{designator}' is not byte-aligned")))
+        Err(Error::Value("member is not byte-aligned".to_owned()))
     }
 }
 
-pub(crate) struct Scalar {
-    pub(crate) number: super::Number,
-    pub(crate) is_pointer: bool,
-    pub(crate) is_float: bool,
+/// The kind of an object as the operand of a conversion, where an array or function is a pointer;
+/// none if it is no scalar.
+fn operand_kind(object: &Object) -> Result<Option<TypeKind>> {
+    let real = object.ty.unaliased()?;
+    Ok(match real.kind() {
+        TypeKind::Array | TypeKind::Function => Some(TypeKind::Pointer),
+        TypeKind::Struct | TypeKind::Union | TypeKind::Class | TypeKind::Void => None,
+        kind => Some(kind),
+    })
 }
 
-/// The number that an object is to a conversion; an array or function is its address.
-fn scalar(object: &Object) -> Result<Option<Scalar>> {
-    let real = object.ty.unaliased()?;
-    match real.kind() {
-        TypeKind::Array | TypeKind::Function => match object.place {
-            Place::Value(_) => Err(Error::Value("cannot get address of value".to_owned())),
-            Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
-            Place::Reference { address, .. } => Ok(Some(Scalar {
-                number: address.into(),
-                is_pointer: true,
-                is_float: false,
-            })),
-        },
-        TypeKind::Struct | TypeKind::Union | TypeKind::Class | TypeKind::Void => Ok(None),
-        kind => {
-            if Layout::of(&object.ty, object.bit_field_size)?.encoding == Encoding::None {
-                return Err(Error::Type(format!(
-                    "cannot read object with {}",
-                    object.ty.kind_article()
-                )));
-            }
-            Ok(Some(Scalar {
-                number: object.number()?,
-                is_pointer: kind == TypeKind::Pointer,
-                is_float: kind == TypeKind::Float,
-            }))
+/// The number that a scalar is to a conversion; an array or function is its address.
+fn scalar(object: &Object) -> Result<Number> {
+    match (object.ty.unaliased_kind()?, &object.place) {
+        (TypeKind::Array | TypeKind::Function, Place::Value(_)) => {
+            Err(Error::Value("cannot get address of value".to_owned()))
         }
+        (TypeKind::Array | TypeKind::Function, Place::Absent(_)) => {
+            Err(Error::Absent("object absent".to_owned()))
+        }
+        (TypeKind::Array | TypeKind::Function, Place::Reference { address, .. }) => {
+            Ok((*address).into())
+        }
+        _ if object.layout()?.encoding == Encoding::None => Err(Error::Type(format!(
+            "cannot read object with {}",
+            object.ty.kind_article()
+        ))),
+        _ => object.number(),
     }
 }
 
@@ -168,7 +186,9 @@ pub(crate) fn decayed_type(object: &Object) -> Result<Type> {
             let element = real.target()?.unwrap_or_else(|| object.program.void_type());
             object.program.pointer_type(&element, PointerKind::Pointer)
         }
-        TypeKind::Function => object.program.pointer_type(&real, PointerKind::Pointer),
+        TypeKind::Function => object
+            .program
+            .pointer_type(&object.ty, PointerKind::Pointer),
         _ => Ok(real),
     }
 }
@@ -251,7 +271,11 @@ fn integer_of(ty: &Type) -> Result<Option<Type>> {
 }
 
 fn cannot_convert(object: &Object, ty: &Type) -> Error {
-    match (object.ty.type_name(), ty.type_name()) {
+    let from = decayed_type(object).and_then(|real| match real.kind() {
+        TypeKind::Pointer => real.type_name(),
+        _ => object.ty.type_name(),
+    });
+    match (from, ty.type_name()) {
         (Ok(from), Ok(to)) => Error::Type(format!("cannot convert '{from}' to '{to}'")),
         (Err(error), _) | (_, Err(error)) => error,
     }

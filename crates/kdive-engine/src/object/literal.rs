@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Encoding, Layout, Number, Object, Value, bits, implicit_convert};
+use super::convert::are_compatible;
+use super::{Encoding, Layout, Number, Object, Value, bits};
 use crate::program::Program;
 use crate::types::{PrimitiveType, Type, TypeKind, too_deep};
 use crate::{Error, Result};
@@ -27,6 +28,8 @@ pub enum Literal {
     Map(Vec<(Arc<str>, Literal)>),
     /// An object, to be converted as by an assignment.
     Object(Object),
+    /// Anything else, which no object can be made of.
+    Other,
 }
 
 /// The largest number of elements and members that are taken out of the target at once.
@@ -36,9 +39,16 @@ const MAX_ITEMS: u64 = 1 << 24;
 const MAX_NESTING: usize = 200;
 
 impl Object {
-    /// An object of C's type for a literal: `int`, or the next wider type that holds it;
-    /// `double` for a floating-point number.
-    pub fn from_literal_number(program: &Arc<Program>, number: Number) -> Result<Object> {
+    /// An object of C's type for a literal: `int`, or the next wider type that holds its
+    /// magnitude; `double` for a floating-point number. A minus sign is applied to that type.
+    ///
+    /// C has no literals of more than 64 bits: they are an error unless `may_be_wide`, as it is
+    /// for the operand of a wide integer.
+    pub fn from_literal_number(
+        program: &Arc<Program>,
+        number: Number,
+        may_be_wide: bool,
+    ) -> Result<Object> {
         let ty = match number {
             Number::Float(_) => program.primitive_type(PrimitiveType::Double)?,
             Number::Wide(_) => program.primitive_type(PrimitiveType::LongDouble)?,
@@ -53,17 +63,22 @@ impl Object {
                 for primitive in candidates {
                     let ty = program.primitive_type(*primitive)?;
                     let layout = Layout::of(&ty, None)?;
-                    let used = if is_negative { !bits } else { bits };
+                    let magnitude = if is_negative {
+                        bits.wrapping_neg()
+                    } else {
+                        bits
+                    };
                     let room = layout.bits - u64::from(layout.encoding == Encoding::Signed);
-                    if used <= bits::low_bits(room as u32)
-                        && !(is_negative && layout.encoding == Encoding::Unsigned)
-                    {
+                    if magnitude <= bits::low_bits(room as u32) {
                         found = Some(ty);
                         break;
                     }
                 }
                 match found {
                     Some(ty) => ty,
+                    None if !may_be_wide => {
+                        return Err(Error::Overflow("int too big to convert".to_owned()));
+                    }
                     None if is_negative || bits >> 127 == 0 => Type::int(
                         "__int128",
                         16,
@@ -98,16 +113,18 @@ impl Object {
                 Number::from(i128::from(*value)),
                 bit_field_size,
             ),
-            Literal::Number(number) => match ty.unaliased_kind()? {
-                TypeKind::Struct | TypeKind::Union | TypeKind::Class => Err(Error::Type(format!(
-                    "'{}' value must be dictionary or mapping",
-                    ty.type_name()?
-                ))),
-                TypeKind::Array => Err(Error::Type(format!(
-                    "'{}' value must be iterable",
-                    ty.type_name()?
-                ))),
-                _ => Self::from_number(program, ty, *number, bit_field_size),
+            Literal::Number(Number::Float(value))
+                if matches!(
+                    Layout::of(&ty, bit_field_size)?.encoding,
+                    Encoding::Signed | Encoding::Unsigned
+                ) =>
+            {
+                Self::from_number(program, ty, truncated(*value)?, bit_field_size)
+            }
+            Literal::Number(number) => Self::from_number(program, ty, *number, bit_field_size),
+            Literal::Other => match Layout::of(&ty, bit_field_size)?.encoding {
+                Encoding::None => Err(no_value_of(&ty)),
+                _ => Err(must_be(&ty, value_of(ty.unaliased_kind()?))),
             },
             Literal::WideInteger { bytes, .. } => {
                 let mut low = [0; 16];
@@ -122,26 +139,43 @@ impl Object {
             }
             Literal::Object(object) => {
                 let layout = Layout::of(&ty, bit_field_size)?;
-                match layout.encoding {
-                    Encoding::Bytes | Encoding::None => {
-                        implicit_convert(&ty, object, bit_field_size)
+                let to = ty.unaliased_kind()?;
+                if layout.encoding == Encoding::None {
+                    return Err(no_value_of(&ty));
+                }
+                if to == TypeKind::Array || to.is_compound() {
+                    return same_value(program, ty, object);
+                }
+                let is_convertible = match object.ty().unaliased_kind()? {
+                    TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Float => true,
+                    TypeKind::Pointer => to != TypeKind::Float,
+                    _ => false,
+                };
+                if !is_convertible {
+                    return Err(Error::Type(format!(
+                        "cannot convert '{}' to {}",
+                        object.ty().type_name()?,
+                        if to == TypeKind::Float {
+                            "float"
+                        } else {
+                            "int"
+                        }
+                    )));
+                }
+                match object.number()? {
+                    number @ Number::Float(_) => {
+                        Self::from_literal(program, ty, &Literal::Number(number), bit_field_size)
                     }
-                    _ => Self::from_number(program, ty, object.number()?, bit_field_size),
+                    number => Self::from_number(program, ty, number, bit_field_size),
                 }
             }
             Literal::List(_) | Literal::Map(_) => {
                 let layout = Layout::of(&ty, bit_field_size)?;
                 if layout.encoding == Encoding::None {
-                    return Err(Error::Type(format!(
-                        "cannot create value with {}",
-                        ty.kind_article()
-                    )));
+                    return Err(no_value_of(&ty));
                 }
                 if layout.encoding != Encoding::Bytes {
-                    return Err(Error::Type(format!(
-                        "'{}' value must be number",
-                        ty.type_name()?
-                    )));
+                    return Err(must_be(&ty, "number"));
                 }
                 let size = usize::try_from(layout.bits / 8)
                     .ok()
@@ -164,6 +198,39 @@ impl Object {
         let mut budget = MAX_ITEMS;
         plain(self, &mut budget, 0)
     }
+}
+
+/// The integer that Python's `int()` makes of a number, modulo 2^128.
+fn truncated(value: f64) -> Result<Number> {
+    if value.is_nan() {
+        return Err(Error::Value(
+            "cannot convert float NaN to integer".to_owned(),
+        ));
+    }
+    if value.is_infinite() {
+        return Err(Error::Overflow(
+            "cannot convert float infinity to integer".to_owned(),
+        ));
+    }
+    let bits = value.abs().to_bits();
+    let exponent = (bits >> 52) as u32;
+    let fraction = u128::from(bits & ((1 << 52) - 1));
+    // Below 2^53 the fraction is cut off; above, the number is a multiple of a power of two.
+    let magnitude = if exponent < 1023 + 53 {
+        value.abs() as u128
+    } else {
+        (fraction | 1 << 52)
+            .checked_shl(exponent - 1023 - 52)
+            .unwrap_or(0)
+    };
+    Ok(Number::Integer {
+        bits: if value < 0.0 {
+            magnitude.wrapping_neg()
+        } else {
+            magnitude
+        },
+        is_negative: value <= -1.0,
+    })
 }
 
 /// Writes plain values of type `ty` into the buffer of the object that holds them.
@@ -220,7 +287,42 @@ fn fill(
             }
             Ok(())
         }
+        (TypeKind::Array, Literal::Map(_)) => Err(must_be(ty, "iterable")),
+        (TypeKind::Struct | TypeKind::Union | TypeKind::Class, Literal::List(_)) => {
+            Err(must_be(ty, "dictionary or mapping"))
+        }
+        (_, Literal::List(_) | Literal::Map(_)) => Err(must_be(ty, "number")),
         _ => store(program, ty, literal, None, buffer, bit_offset),
+    }
+}
+
+/// The value of a structure or an array of the same type.
+fn same_value(program: &Arc<Program>, ty: Type, object: &Object) -> Result<Object> {
+    let kind = ty.unaliased_kind()?;
+    if !are_compatible(&ty, object.ty(), 0)? {
+        return Err(must_be(&ty, value_of(kind)));
+    }
+    let value = object.load()?;
+    Ok(Object::with_value(program, ty, None, value))
+}
+
+/// What the value of a type of this kind is made of.
+pub(super) fn value_of(kind: TypeKind) -> &'static str {
+    match kind {
+        TypeKind::Struct | TypeKind::Union | TypeKind::Class => "dictionary or mapping",
+        TypeKind::Array => "iterable",
+        _ => "number",
+    }
+}
+
+fn no_value_of(ty: &Type) -> Error {
+    Error::Type(format!("cannot create value with {}", ty.kind_article()))
+}
+
+pub(super) fn must_be(ty: &Type, what: &str) -> Error {
+    match ty.type_name() {
+        Ok(name) => Error::Type(format!("'{name}' value must be {what}")),
+        Err(error) => error,
     }
 }
 
@@ -298,7 +400,11 @@ fn plain_members(
         return Err(too_deep("values"));
     }
     for member in real.members()?.unwrap_or(&[]) {
-        let part = object.part(member.ty()?, member.bit_offset, member.bit_field_size()?)?;
+        let ty = member.ty()?;
+        if ty.unaliased_kind()? == TypeKind::Array && !ty.is_complete()? {
+            continue;
+        }
+        let part = object.part(ty, member.bit_offset, member.bit_field_size()?)?;
         match &member.name {
             Some(name) if !member.is_base_class => {
                 found.push((name.clone(), plain(&part, budget, depth + 1)?));

@@ -95,22 +95,25 @@ impl Layout {
         let layout = ty.layout()?;
         match bit_field_size {
             None => Ok(layout),
-            Some(size) => layout.of_bit_field(size),
+            Some(0) => Err(Error::Value("bit field size cannot be zero".to_owned())),
+            Some(size) => match layout.encoding {
+                Encoding::Signed | Encoding::Unsigned | Encoding::Bool
+                    if ty.unaliased_kind()? != TypeKind::Pointer =>
+                {
+                    layout.of_bit_field(size)
+                }
+                _ => Err(Error::Value("bit field must be integer".to_owned())),
+            },
         }
     }
 
     fn of_bit_field(self, size: u64) -> Result<Layout> {
-        match self.encoding {
-            Encoding::Float | Encoding::Bytes => {
-                Err(Error::Value("bit field must be integer".to_owned()))
-            }
-            Encoding::None => Ok(self),
-            _ if size == 0 || size > self.bits => Err(Error::Value(format!(
-                "bit field size {size} does not fit its type of {} bits",
-                self.bits
-            ))),
-            _ => Ok(Layout { bits: size, ..self }),
+        if size > self.bits {
+            return Err(Error::Value(
+                "bit field size is larger than type size".to_owned(),
+            ));
         }
+        Ok(Layout { bits: size, ..self })
     }
 
     /// The layout of a type that is no alias; [`Type::layout`] keeps it.
@@ -158,6 +161,24 @@ impl Layout {
         })
     }
 
+    /// Refuses a structure, an array or a function that does not start at a byte.
+    pub(crate) fn check_alignment(ty: &Type, bit_offset: u64) -> Result<()> {
+        if bit_offset.is_multiple_of(8) {
+            return Ok(());
+        }
+        let real = ty.unaliased()?;
+        let is_scalar = match real.kind() {
+            TypeKind::Int | TypeKind::Bool | TypeKind::Float | TypeKind::Pointer => true,
+            TypeKind::Enum => real.is_complete()?,
+            _ => false,
+        };
+        if is_scalar {
+            Ok(())
+        } else {
+            Err(Error::Value("non-scalar must be byte-aligned".to_owned()))
+        }
+    }
+
     const fn nothing() -> Layout {
         Layout {
             encoding: Encoding::None,
@@ -178,11 +199,8 @@ impl Object {
     ) -> Result<Object> {
         if bit_field_size.is_some() {
             Layout::of(&ty, bit_field_size)?;
-        } else if !bit_offset.is_multiple_of(8)
-            && matches!(Layout::of(&ty, None)?.encoding, Encoding::None)
-        {
-            return Err(Error::Value("object must be aligned to a byte".to_owned()));
         }
+        Layout::check_alignment(&ty, bit_offset)?;
         Ok(Self::reference_unchecked(
             program,
             ty,
@@ -239,6 +257,9 @@ impl Object {
         bit_field_size: Option<u64>,
     ) -> Result<Object> {
         let layout = Layout::of(&ty, bit_field_size)?;
+        if layout.encoding != Encoding::None {
+            Layout::check_alignment(&ty, bit_offset)?;
+        }
         let value = bits::decode(&layout, bytes, bit_offset)?.ok_or_else(|| {
             Error::Type(format!("cannot create object with {}", ty.kind_article()))
         })?;

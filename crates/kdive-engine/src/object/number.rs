@@ -1,5 +1,6 @@
 //! Numbers as C computes with them, apart from any object.
 
+use super::literal::{must_be, value_of};
 use super::wide_float::{Precision, WideFloat};
 use super::{Encoding, Layout, Object, Place, Value, bits};
 use crate::types::TypeKind;
@@ -66,6 +67,21 @@ impl Number {
         }
     }
 
+    /// The bits of an integer of a type; a floating-point number that it can't hold becomes the
+    /// nearest one that it can.
+    fn to_bits_of(self, layout: &Layout) -> u128 {
+        let (Self::Float(value), 1..=128) = (self, layout.bits) else {
+            return self.to_bits();
+        };
+        let largest = bits::low_bits(layout.bits as u32);
+        if layout.encoding == Encoding::Signed {
+            let largest = (largest >> 1) as i128;
+            (value as i128).clamp(-largest - 1, largest) as u128
+        } else {
+            (value as u128).min(largest)
+        }
+    }
+
     /// Whether it is zero.
     pub fn is_zero(self) -> bool {
         match self {
@@ -79,7 +95,7 @@ impl Number {
     pub(crate) fn to_value(self, layout: &Layout) -> Option<Value> {
         match layout.encoding {
             Encoding::Signed | Encoding::Unsigned => Some(Value::Integer(
-                self.to_bits() & bits::low_bits(layout.bits as u32),
+                self.to_bits_of(layout) & bits::low_bits(layout.bits as u32),
             )),
             Encoding::Bool => Some(Value::Integer(u128::from(!self.is_zero()))),
             Encoding::Float if layout.bits == 32 => {
@@ -157,10 +173,7 @@ impl Object {
                     Value::Bytes(bytes.into()),
                 ))
             }
-            None => Err(Error::Type(format!(
-                "'{}' value must be a dictionary or a list",
-                ty.type_name()?
-            ))),
+            None => Err(must_be(&ty, value_of(ty.unaliased_kind()?))),
         }
     }
 

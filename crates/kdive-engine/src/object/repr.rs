@@ -100,6 +100,7 @@ fn write_literal(out: &mut String, literal: &Literal) -> Result<()> {
             out.push('}');
         }
         Literal::Object(object) => out.push_str(&object.constructor_call()?),
+        Literal::Other => out.push_str("None"),
     }
     Ok(())
 }

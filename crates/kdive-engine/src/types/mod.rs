@@ -486,7 +486,12 @@ impl Type {
             TypeKind::Union => "union",
             TypeKind::Class => "class",
             TypeKind::Enum => "enumerated",
-            TypeKind::Typedef => "typedef",
+            TypeKind::Typedef => {
+                return match self.unaliased() {
+                    Ok(real) if real.kind() != TypeKind::Typedef => real.kind_article(),
+                    _ => "typedef type".to_owned(),
+                };
+            }
             TypeKind::Pointer => "pointer",
             TypeKind::Array => "array",
         };

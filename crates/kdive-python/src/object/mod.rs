@@ -147,7 +147,7 @@ impl Object {
                         "literal must be int, float, or bool, not '{name}'"
                     ))
                 })?;
-                engine::Object::from_literal_number(program, number)
+                engine::Object::from_literal_number(program, number, false)
             }
             (Some(ty), None, None) => {
                 let ty = Program::resolve(prog, ty)?;
@@ -315,7 +315,10 @@ impl Object {
         }
         let index = match key.extract::<i64>() {
             Ok(index) => index,
-            Err(error) if error.is_instance_of::<PyTypeError>(py) => {
+            Err(error)
+                if error.is_instance_of::<PyTypeError>(py)
+                    && !key.hasattr(intern!(py, "__index__"))? =>
+            {
                 let name = key.get_type().name()?;
                 return Err(PyTypeError::new_err(format!(
                     "object subscript must be integer or slice, not {name}"
@@ -383,11 +386,14 @@ impl Object {
     fn slice(&self, slice: &Bound<'_, PySlice>) -> PyResult<Self> {
         let py = slice.py();
         let part = |name| -> PyResult<Option<i64>> { slice.getattr(name)?.extract() };
+        let stop = part(intern!(py, "stop"))?;
+        if stop.is_none() && self.inner.length().or_raise()?.is_none() {
+            return Err(self.type_error("'{}' has no length; slice stop must be given"));
+        }
         if part(intern!(py, "step"))?.is_some_and(|step| step != 1) {
             return Err(PyValueError::new_err("object slice step must be 1"));
         }
         let start = part(intern!(py, "start"))?.unwrap_or(0);
-        let stop = part(intern!(py, "stop"))?;
         Ok(self.other(self.inner.slice(start, stop).or_raise()?, py))
     }
 }

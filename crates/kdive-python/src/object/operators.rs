@@ -9,10 +9,10 @@ use kdive_engine::object::{BinaryOperator, Number, UnaryOperator};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
-use pyo3::types::PyInt;
+use pyo3::types::{PyBool, PyInt};
 
 use super::Object;
-use crate::arguments::{number_of, number_to_python};
+use crate::arguments::{literal_to_python, number_of, number_to_python};
 use crate::errors::OrRaise;
 
 impl Object {
@@ -25,9 +25,12 @@ impl Object {
             return Ok(Some(Cow::Borrowed(&other.get().inner)));
         }
         match number_of(other)? {
-            Some(number) => engine::Object::from_literal_number(self.inner.program(), number)
-                .or_raise()
-                .map(|operand| Some(Cow::Owned(operand))),
+            Some(number) => {
+                let is_wide = self.inner.ty().size().is_ok_and(|size| size > 8);
+                engine::Object::from_literal_number(self.inner.program(), number, is_wide)
+                    .or_raise()
+                    .map(|operand| Some(Cow::Owned(operand)))
+            }
             None => Ok(None),
         }
     }
@@ -54,11 +57,20 @@ impl Object {
         Ok(self.other(self.inner.unary(operator).or_raise()?, py))
     }
 
+    /// The number that Python takes it for: a boolean is 0 or 1, whatever is in memory.
+    fn plain_number(&self) -> PyResult<Number> {
+        let number = self.inner.number().or_raise()?;
+        Ok(match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Bool => Number::from(i128::from(!number.is_zero())),
+            _ => number,
+        })
+    }
+
     /// The number that a rounding function starts from.
     fn roundable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int | TypeKind::Bool | TypeKind::Float | TypeKind::Enum => {
-                Ok(number_to_python(py, self.inner.number().or_raise()?)?.into_bound(py))
+                Ok(literal_to_python(py, self.inner.value().or_raise()?)?.into_bound(py))
             }
             _ => Err(self.type_error("cannot round '{}'")),
         }
@@ -69,7 +81,11 @@ impl Object {
         py: Python<'py>,
         method: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        method.call1((self.roundable(py)?,))
+        let number = self.roundable(py)?;
+        if number.is_instance_of::<PyBool>() {
+            return Ok(number);
+        }
+        method.call1((number,))
     }
 }
 
@@ -189,10 +205,15 @@ impl Object {
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if self.has_parts() {
-            return Err(self.type_error("cannot convert '{}' to int"));
+        match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Int
+            | TypeKind::Bool
+            | TypeKind::Enum
+            | TypeKind::Float
+            | TypeKind::Pointer => {}
+            _ => return Err(self.type_error("cannot convert '{}' to int")),
         }
-        match self.inner.number().or_raise()? {
+        match self.plain_number()? {
             number @ (Number::Float(_) | Number::Wide(_)) => {
                 let float = number_to_python(py, number)?.into_bound(py);
                 py.get_type::<PyInt>().call1((float,))
@@ -204,7 +225,7 @@ impl Object {
     fn __index__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Pointer => {
-                number_to_python(py, self.inner.number().or_raise()?)
+                number_to_python(py, self.plain_number()?)
             }
             _ => Err(self.type_error("'{}' object cannot be interpreted as an integer")),
         }
@@ -213,7 +234,7 @@ impl Object {
     fn __float__(&self) -> PyResult<f64> {
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Float => {
-                Ok(self.inner.number().or_raise()?.to_f64())
+                Ok(self.plain_number()?.to_f64())
             }
             _ => Err(self.type_error("cannot convert '{}' to float")),
         }
@@ -230,12 +251,8 @@ impl Object {
         let rounded = number.call_method1(intern!(py, "__round__"), (ndigits,))?;
         let inner = &object.inner;
         let number = number_of(&rounded)?.unwrap_or(Number::Float(0.0));
-        let rounded = engine::Object::from_number(
-            inner.program(),
-            inner.ty().clone(),
-            number,
-            inner.bit_field_size(),
-        );
+        let rounded =
+            engine::Object::from_number(inner.program(), inner.ty().clone(), number, None);
         Ok(Py::new(py, object.other(rounded.or_raise()?, py))?.into_any())
     }
 

@@ -47,7 +47,7 @@ impl Program {
         match ty.cast::<Type>() {
             Ok(ty) if ty.get().prog.is(prog) => Ok(ty.get().inner.clone()),
             Ok(_) => Err(PyValueError::new_err("type is from different program")),
-            Err(_) => Err(PyTypeError::new_err("type must be Type, str, or None")),
+            Err(_) => Err(PyTypeError::new_err("type must be Type or str")),
         }
     }
 }

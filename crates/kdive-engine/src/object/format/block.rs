@@ -3,7 +3,7 @@
 use kdive_target::AddressSpace;
 
 use crate::object::{Layout, Object, Place, Value, bits};
-use crate::types::Type;
+use crate::types::{Type, TypeKind};
 use crate::{Error, Program, Result};
 
 /// The largest object that is formatted, in bytes.
@@ -74,6 +74,11 @@ impl Block {
         let Err(error) = program.read(AddressSpace::Virtual, address, &mut block.bytes) else {
             return Ok(block);
         };
+        // Half a number is none.
+        let kind = ty.unaliased_kind()?;
+        if !kind.is_compound() && kind != TypeKind::Array {
+            return Err(error);
+        }
         let mut start = 0;
         while start < size {
             let page_end = PAGE_SIZE - address.wrapping_add(start) % PAGE_SIZE;

@@ -229,6 +229,11 @@ impl Formatter<'_> {
             TypeKind::Array => {
                 let element = real.target()?.unwrap_or_else(|| self.program.void_type());
                 let length = real.length().unwrap_or(0);
+                if real.length().is_none() && block.address.is_none() {
+                    // A flexible array is not part of the structure's value.
+                    self.out.push_str("<absent>");
+                    return Ok(self.fits(room));
+                }
                 if length > 0 && is_character(&element) && self.has(FormatFlags::STRING) {
                     self.character_array(block, part, length)?;
                     return Ok(self.fits(room));
