@@ -1,6 +1,6 @@
 //! What was worked out about files, kept on disk between processes.
 //!
-//! An item is known by a build ID. It is written to a temporary name and renamed, so other
+//! An item is known by a kind and a build ID. It is written to a temporary name and renamed, so other
 //! processes see all of it or nothing, and carries a checksum, so what a crash or a full disk
 //! left of it is noticed. Nothing depends on the cache: what is not there is made again.
 
@@ -21,13 +21,33 @@ const FORMAT_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"kdiveidx";
 /// Magic, version, checksum of the rest, length of the rest.
 const HEADER_LENGTH: usize = 8 + 4 + 4 + 8;
-const EXTENSION: &str = "index";
 /// The total size beyond which the oldest items are removed, unless another one is chosen.
 const DEFAULT_SIZE_LIMIT: u64 = 1 << 30;
 /// An item in use is marked as used at most this often.
 const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A directory of indexes of debug information.
+/// What an item of the cache holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ItemKind {
+    /// The index of a file's debug information.
+    Index,
+    /// The table of a file's unwind information.
+    Unwind,
+}
+
+impl ItemKind {
+    const ALL: [Self; 2] = [Self::Index, Self::Unwind];
+
+    /// How the names of its files end.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Unwind => "unwind",
+        }
+    }
+}
+
+/// A directory of what was worked out about files.
 #[derive(Clone, Debug)]
 pub struct IndexCache {
     directory: PathBuf,
@@ -39,6 +59,8 @@ pub struct IndexCache {
 pub struct CacheItem {
     /// The file.
     pub path: PathBuf,
+    /// What it holds.
+    pub kind: ItemKind,
     /// The build ID of the file that it was made from.
     pub build_id: Vec<u8>,
     /// Its size in bytes.
@@ -64,18 +86,25 @@ pub enum CacheOutcome {
 
 /// The contents of an item, mapped.
 #[derive(Clone)]
-pub(crate) struct Saved {
+pub struct Saved {
     map: Arc<Mmap>,
     range: Range<usize>,
 }
 
+impl AsRef<[u8]> for Saved {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 impl Saved {
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The bytes that were saved.
+    pub fn bytes(&self) -> &[u8] {
         self.map.get(self.range.clone()).unwrap_or_default()
     }
 
     /// A part of the contents.
-    pub(crate) fn part(&self, range: Range<usize>) -> Option<Saved> {
+    pub fn part(&self, range: Range<usize>) -> Option<Saved> {
         self.bytes().get(range.clone())?;
         let start = self.range.start;
         Some(Saved {
@@ -137,12 +166,14 @@ impl IndexCache {
         for entry in entries {
             let path = entry.map_err(io_error)?.path();
             // Another process may remove items at the same time.
-            let (Some(build_id), Ok(metadata)) = (build_id_of(&path), fs::metadata(&path)) else {
+            let (Some((kind, build_id)), Ok(metadata)) = (item_at(&path), fs::metadata(&path))
+            else {
                 continue;
             };
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             items.push(CacheItem {
                 path,
+                kind,
                 build_id,
                 size: metadata.len(),
                 used,
@@ -181,14 +212,18 @@ impl IndexCache {
         Ok(removed)
     }
 
-    fn path(&self, build_id: &[u8]) -> PathBuf {
+    fn path(&self, kind: ItemKind, build_id: &[u8]) -> PathBuf {
         let name = hex(build_id);
-        self.directory.join(name).with_extension(EXTENSION)
+        self.directory.join(name).with_extension(kind.extension())
     }
 
     /// The saved item of a build ID. The error says why there is one that can't be used.
-    pub(crate) fn load(&self, build_id: &[u8]) -> std::result::Result<Option<Saved>, String> {
-        let path = self.path(build_id);
+    pub fn load(
+        &self,
+        kind: ItemKind,
+        build_id: &[u8],
+    ) -> std::result::Result<Option<Saved>, String> {
+        let path = self.path(kind, build_id);
         let saved = map(&path)?;
         if saved.is_some() {
             mark_used(&path);
@@ -197,7 +232,7 @@ impl IndexCache {
     }
 
     /// Saves an item, and removes old ones if there are too many.
-    pub(crate) fn save(&self, build_id: &[u8], contents: &[u8]) -> Result<()> {
+    pub fn save(&self, kind: ItemKind, build_id: &[u8], contents: &[u8]) -> Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let io_error = |source| Error::Io {
             path: self.directory.clone(),
@@ -208,8 +243,8 @@ impl IndexCache {
         let temporary = self
             .directory
             .join(format!(".{}-{number}.new", std::process::id()));
-        let written =
-            write(&temporary, contents).and_then(|()| fs::rename(&temporary, self.path(build_id)));
+        let written = write(&temporary, contents)
+            .and_then(|()| fs::rename(&temporary, self.path(kind, build_id)));
         if let Err(source) = written {
             // It may not even exist; then there is nothing to be removed.
             let _ = fs::remove_file(&temporary);
@@ -236,10 +271,11 @@ fn hex(build_id: &[u8]) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-fn build_id_of(path: &Path) -> Option<Vec<u8>> {
-    if path.extension()? != EXTENSION {
-        return None;
-    }
+fn item_at(path: &Path) -> Option<(ItemKind, Vec<u8>)> {
+    let extension = path.extension()?;
+    let kind = ItemKind::ALL
+        .into_iter()
+        .find(|kind| extension == kind.extension())?;
     let name = path.file_stem()?.to_str()?;
     if name.is_empty() || !name.len().is_multiple_of(2) {
         return None;
@@ -247,7 +283,8 @@ fn build_id_of(path: &Path) -> Option<Vec<u8>> {
     name.as_bytes()
         .chunks_exact(2)
         .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
-        .collect()
+        .collect::<Option<_>>()
+        .map(|build_id| (kind, build_id))
 }
 
 fn write(path: &Path, contents: &[u8]) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use super::encoding::{Encoding, UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
 use super::scan::{Defect, ScanSections};
 use crate::bytes::c_string_at;
-use crate::cache::{CacheOutcome, IndexCache, Saved};
+use crate::cache::{CacheOutcome, IndexCache, ItemKind, Saved};
 use crate::column::{Column, Fields, Record};
 use crate::description::Language;
 use crate::elf::ElfFile;
@@ -176,7 +176,7 @@ impl DwarfFile {
         };
         let key = cache.zip(elf.build_id());
         let loaded = match key {
-            Some((cache, build_id)) => match cache.load(build_id) {
+            Some((cache, build_id)) => match cache.load(ItemKind::Index, build_id) {
                 Ok(Some(saved)) => match file.load(&saved) {
                     Some(()) => Ok(true),
                     None => Err("the file has changed".to_owned()),
@@ -194,7 +194,8 @@ impl DwarfFile {
             return Ok(None);
         }
         if let Some((cache, build_id)) = key {
-            file.cache_outcome = match (cache.save(build_id, &file.save()), loaded) {
+            let saved = cache.save(ItemKind::Index, build_id, &file.save());
+            file.cache_outcome = match (saved, loaded) {
                 (Err(error), _) => CacheOutcome::NotSaved(error.to_string()),
                 (Ok(()), Err(reason)) => CacheOutcome::Replaced(reason),
                 (Ok(()), Ok(_)) => CacheOutcome::Saved,

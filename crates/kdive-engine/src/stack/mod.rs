@@ -2,9 +2,10 @@
 //! and variables.
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
-//! ([`start`]), tables ([`tables`]), inlined functions ([`scopes`]) and variables
+//! ([`start`]), tables ([`tables`], [`kept`] on disk), inlined functions ([`scopes`]) and variables
 //! ([`variables`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
 
+mod kept;
 mod log;
 mod scopes;
 mod start;

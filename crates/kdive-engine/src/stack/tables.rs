@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
-use kdive_debuginfo::elf::{ElfFile, ElfKind};
+use kdive_debuginfo::elf::{ElfFile, ElfKind, Section};
 use kdive_target::AddressSpace;
-use kdive_unwind::table::{FrameSection, OrcSections, OrcVersion, TableBuilder, UnwindTable};
+use kdive_unwind::table::{OrcSections, OrcVersion, TableBuilder, UnwindTable};
 use kdive_unwind::{Architecture, FindTable};
 
+use super::kept::{KeptTable, Part};
 use crate::Result;
 use crate::object::Object;
 use crate::program::Program;
@@ -146,38 +147,21 @@ impl ModuleTable {
         let architecture = Architecture::of(program.architecture())?;
         let linked = self.code.start.wrapping_sub(self.bias);
         let linked_code = linked..linked.wrapping_add(self.code.end - self.code.start);
-        let mut builder = TableBuilder::new(architecture, linked_code);
-        let files = || {
-            self.sources.iter().filter_map(|source| match source {
-                UnwindSource::File(file) => Some(file),
-                UnwindSource::Orc { .. } => None,
-            })
-        };
-        let has_data = |file: &ElfFile, name: &str| {
-            file.section(name)
-                .filter(|section| section.has_data())
-                .map(|section| section.address)
-        };
-        for name in [".debug_frame", ".eh_frame"] {
-            let found = files().find_map(|file| Some((file, has_data(file, name)?)));
-            if let Some((file, address)) = found
-                && let Ok(Some(bytes)) = file.section_data(name)
-            {
-                let section = FrameSection {
-                    bytes,
-                    address,
-                    text_address: file.section(".text").map_or(0, |text| text.address),
-                };
-                if name == ".debug_frame" {
-                    builder.add_debug_frame(section);
-                } else {
-                    builder.add_eh_frame(section);
-                }
-            }
+        let [debug_frame, eh_frame, orc] =
+            [".debug_frame", ".eh_frame", ".orc_unwind"].map(|name| self.part(name));
+        let kept = KeptTable::of([debug_frame, eh_frame, orc], &linked_code, &self.sources);
+        if let Some(table) = kept.as_ref().and_then(KeptTable::load) {
+            return Some(table);
         }
-        let from_file = files().find(|file| has_data(file, ".orc_unwind").is_some());
-        if let Some(file) = from_file {
-            add_orc_of_file(&mut builder, file, &program);
+        let mut builder = TableBuilder::new(architecture, linked_code);
+        if let Some(section) = debug_frame.and_then(Part::frame_section) {
+            builder.add_debug_frame(section);
+        }
+        if let Some(section) = eh_frame.and_then(Part::frame_section) {
+            builder.add_eh_frame(section);
+        }
+        if let Some(part) = orc {
+            add_orc_of_file(&mut builder, part.file, &program);
         } else {
             for source in &self.sources {
                 if let UnwindSource::Orc {
@@ -192,7 +176,21 @@ impl ModuleTable {
             }
         }
         let table = builder.build().ok()?;
+        if let Some(kept) = kept {
+            kept.save(&table);
+        }
         (!table.is_empty()).then_some(table)
+    }
+
+    /// The section of this name in the first file that has its contents.
+    fn part(&self, name: &'static str) -> Option<Part<'_>> {
+        self.sources.iter().find_map(|source| {
+            let UnwindSource::File(file) = source else {
+                return None;
+            };
+            let section = file.section(name).filter(|section| section.has_data())?;
+            Some(Part { file, section })
+        })
     }
 
     fn add_orc_of_memory(
@@ -277,7 +275,7 @@ impl Program {
             .sections()
             .iter()
             .filter(|section| section.flags & SHF_EXECINSTR != 0)
-            .map(kdive_debuginfo::elf::Section::addresses)
+            .map(Section::addresses)
             .reduce(|all, section| all.start.min(section.start)..all.end.max(section.end));
         if let Some(code) = code {
             let start = code.start.wrapping_add(bias);
