@@ -2044,6 +2044,29 @@ class MemorySearchIterator(Generic[_T_co]):
             This iterator.
         """
 
+def _cache_add(path: _Path) -> str:
+    """Index a file and keep the index: `found`, `saved`, or why it was not kept.
+
+    Raises:
+        LookupError: There is no cache.
+        BadDataError: The file is damaged, or no ELF file.
+    """
+
+def _cache_directory() -> str | None:
+    """Return where indexes of debug files are kept; None if they are not."""
+
+def _cache_items() -> list[tuple[str, bytes, int, float]]:
+    """Return path, build ID, size in bytes and time of last use (in seconds since 1970) of each item.
+
+    The one that was used longest ago comes first.
+    """
+
+def _cache_prune(limit: int) -> list[tuple[str, bytes, int, float]]:
+    """Remove what was used longest ago until the rest has at most `limit` bytes; return what was removed."""
+
+def _cache_verify() -> list[tuple[str, str]]:
+    """Return the path of each damaged item, and what is wrong with it."""
+
 def _linux_helper_direct_mapping_offset(prog: Program) -> int:
     """Return what is subtracted from an address in the direct mapping to get the physical one."""
 

@@ -10,6 +10,7 @@ from kdive._records import Verification
 from kdive.cli import log
 from kdive.cli.errors import UserError
 from kdive.cli.options import Options, add_target_details
+from kdive.cli.size import show_size
 from kdive.cli.target import new_program, why_not_opened
 
 _BAR_WIDTH = 30
@@ -65,8 +66,8 @@ class _Bar:
         filled = _BAR_WIDTH * done // total
         rate = done / (now - self._start)
         print(
-            f"\r[{'#' * filled:{_BAR_WIDTH}}] {100 * done // total:3} %  {_size(done)} of {_size(total)}, "
-            f"{_size(int(rate))}/s \x1b[K",
+            f"\r[{'#' * filled:{_BAR_WIDTH}}] {100 * done // total:3} %  {show_size(done)} of {show_size(total)}, "
+            f"{show_size(int(rate))}/s \x1b[K",
             end="",
             file=sys.stderr,
             flush=True,
@@ -82,7 +83,9 @@ def _show(found: Verification) -> None:
         print(f"problem: {problem}")
     for damage in found.damages[:_MOST_DAMAGES]:
         last = damage.address + damage.size - 1
-        print(f"damaged: {damage.address:#x} to {last:#x} ({_size(damage.size)}): {damage.reason}")
+        print(
+            f"damaged: {damage.address:#x} to {last:#x} ({show_size(damage.size)}): {damage.reason}"
+        )
     if len(found.damages) > _MOST_DAMAGES:
         print(f"damaged: {len(found.damages) - _MOST_DAMAGES} more ranges")
     readable = f"{found.readable_bytes} of {found.expected_bytes} bytes of memory are readable"
@@ -94,10 +97,3 @@ def _show(found: Verification) -> None:
         print(f"only physical addresses are usable: {readable}")
     else:
         print(f"not usable: {readable}")
-
-
-def _size(size: int) -> str:
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} bytes"

@@ -9,6 +9,7 @@
 )]
 
 mod arguments;
+mod cache;
 mod enums;
 mod errors;
 mod functions;
@@ -81,6 +82,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
             inner: kdive_target::Platform::HOST,
         },
     )?;
+    module.add_function(wrap_pyfunction!(cache::add, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::directory, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::items, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::prune, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::verify, module)?)?;
     module.add_function(wrap_pyfunction!(functions::alignof, module)?)?;
     module.add_function(wrap_pyfunction!(functions::cast, module)?)?;
     module.add_function(wrap_pyfunction!(functions::container_of, module)?)?;

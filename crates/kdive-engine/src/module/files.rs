@@ -7,7 +7,7 @@ use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 use kdive_debuginfo::symbols::SymbolTable;
 
-use super::{FileStatus, Module, ModuleFile, ModuleKind};
+use super::{FileStatus, Module, ModuleFile, ModuleKind, unsaved};
 use crate::Result;
 
 impl Module {
@@ -20,6 +20,7 @@ impl Module {
             return Ok(false);
         }
         let program = self.program()?;
+        let is_known = self.build_id().is_some();
         let bias = self.bias(file);
         let taken = ModuleFile {
             status: FileStatus::Have,
@@ -45,6 +46,9 @@ impl Module {
                     state.build_id = file.build_id().map(<[u8]>::to_vec);
                 }
             });
+            if let (true, Some(target)) = (is_known, program.target()) {
+                unsaved::supply(&program, target, file, bias);
+            }
             if !is_used && self.debug_file().status != FileStatus::Have {
                 program.add_symbols(Arc::new(SymbolTable::from_elf(file, bias)?));
             }

@@ -9,6 +9,7 @@ mod options;
 mod process;
 mod registry;
 mod standard;
+mod unsaved;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -10,6 +10,8 @@ use crate::notes::{self, ProcessNotes};
 use crate::source::Source;
 use crate::{AddressSpace, Memory};
 
+const NOT_SAVED: &str = "the memory was not saved in the core dump";
+
 /// Opens the core dump of a process.
 pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
     let platform = core.platform;
@@ -31,10 +33,29 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
                     source: source.clone(),
                     offset: load.offset,
                     saved: load.file_size,
-                    unsaved: Unsaved::Fault("the memory was not saved in the core dump"),
+                    unsaved: Unsaved::Fault(NOT_SAVED),
                     cut_off: CUT_OFF,
                 }),
             }
+        })
+        .collect();
+    memory.add_segments(AddressSpace::Virtual, &segments);
+    let process = ProcessNotes::parse(&core.notes, platform);
+    // gdb leaves out segments of which it saves nothing, and names their files all the same.
+    let left_out = left_out(&memory, &process);
+    unsaved.extend(&left_out);
+    let segments: Vec<Segment> = left_out
+        .into_iter()
+        .map(|(address, size)| Segment {
+            address,
+            size,
+            reader: Arc::new(FileSegment {
+                source: source.clone(),
+                offset: 0,
+                saved: 0,
+                unsaved: Unsaved::Fault(NOT_SAVED),
+                cut_off: CUT_OFF,
+            }),
         })
         .collect();
     memory.add_segments(AddressSpace::Virtual, &segments);
@@ -47,10 +68,26 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
         page_tables: None,
         threads: notes::threads(&core.notes, platform),
         qemu_cpus: Vec::new(),
-        process: Some(ProcessNotes::parse(&core.notes, platform)),
+        process: Some(process),
         notes: core.notes,
         unsaved,
         truncation: Truncation::of(&**source, core.size),
         remarks: Vec::new(),
     }
+}
+
+/// What was mapped from files and is in no segment, as address and size.
+fn left_out(memory: &Memory, process: &ProcessNotes) -> Vec<(u64, u64)> {
+    let gaps = memory.gaps(AddressSpace::Virtual);
+    let mut left_out = Vec::new();
+    for file in &process.files {
+        for &(first, last) in &gaps {
+            let start = file.start.max(first);
+            let end = file.end.min(last.saturating_add(1));
+            if start < end {
+                left_out.push((start, end - start));
+            }
+        }
+    }
+    left_out
 }

@@ -1,0 +1,94 @@
+"""`kdive modules` and `kdive cache`."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import lab
+from kdive.cli.size import parse_size, show_size
+from tests.support import Kdive
+
+
+def test_sizes() -> None:
+    assert [show_size(size) for size in (0, 1023, 1024, 1536 << 20)] == [
+        "0 bytes",
+        "1023 bytes",
+        "1.0 KiB",
+        "1.5 GiB",
+    ]
+    assert [parse_size(text) for text in ("0", "500M", "2 GiB", "3kb")] == [
+        0,
+        500 << 20,
+        2 << 30,
+        3 << 10,
+    ]
+    with pytest.raises(ValueError, match="'much' is no size"):
+        parse_size("much")
+
+
+def test_cache(kdive: Kdive, executable: Path, tmp_path: Path) -> None:
+    env = {"KDIVE_CACHE": str(tmp_path / "cache")}
+    assert (
+        kdive("cache", "list", env=env).stdout.splitlines()[-1]
+        == f"0 indexes, 0 bytes, in {tmp_path}/cache"
+    )
+    assert kdive("cache", "add", executable, env=env).stdout == f"{executable}: added\n"
+    assert kdive("cache", "add", executable, env=env).stdout == f"{executable}: it was there\n"
+    listed = kdive("cache", "list", env=env).stdout.splitlines()
+    assert re.fullmatch(r"[0-9a-f]{40} +[\d.]+ (KiB|bytes) +today", listed[1])
+    assert listed[2].startswith("1 indexes, ")
+    verified = kdive("cache", "verify", env=env)
+    assert (verified.stdout, verified.returncode) == ("1 indexes are whole, 0 damaged\n", 0)
+    [index] = (tmp_path / "cache").iterdir()
+    os.truncate(index, index.stat().st_size - 1)
+    verified = kdive("cache", "verify", env=env)
+    assert verified.stdout.splitlines()[0] == f"damaged: the file is truncated: {index}"
+    assert verified.returncode == 1
+    assert kdive("cache", "prune", "0", env=env).stdout.startswith("removed 1 indexes, ")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("add", "nosuch"), "cannot read nosuch: No such file or directory; check the path"),
+        (("list",), "there is no cache: KDIVE_CACHE=off, or there is no home; set KDIVE_CACHE to"),
+    ],
+)
+def test_cache_bad_input(kdive: Kdive, tmp_path: Path, arguments: tuple[str], line: str) -> None:
+    env = {"KDIVE_CACHE": "off" if arguments == ("list",) else str(tmp_path / "cache")}
+    result = kdive("cache", *arguments, env=env)
+    assert result.stderr.startswith(f"kdive: {line}")
+    assert (result.stderr.count("\n"), result.stdout, result.returncode) == (1, "", 1)
+
+
+def test_modules_of_a_process(kdive: Kdive, process: int, executable: Path) -> None:
+    result = kdive("modules", "-p", process)
+    rows = [line.split(maxsplit=3) for line in result.stdout.splitlines()]
+    own = next(row for row in rows if row[0] == str(executable))
+    assert own[3] == str(executable)
+    assert re.fullmatch("0x[0-9a-f]+", own[1])
+    assert any(row[0].endswith("libc.so.6") for row in rows)
+    assert result.returncode in (0, 1)
+    assert result.stderr == ""
+
+
+@pytest.mark.lab
+def test_modules_of_a_kernel(kdive: Kdive, idle: lab.Target) -> None:
+    dump = idle.dumps["elf"]
+    result = kdive("modules", "-c", dump, "-s", idle.vmlinux, "-s", idle.modules["btrfs"])
+    lines = result.stdout.splitlines()
+    rows = {line.split()[0]: line.split(maxsplit=3) for line in lines[:-1]}
+    assert rows["kernel"][3] == str(idle.vmlinux)
+    assert rows["btrfs"][3] == str(idle.modules["btrfs"])
+    loaded = {module["name"] for module in idle.truth["before"]["modules"]}
+    assert loaded <= set(rows)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        rf"\d+ of {len(rows)} have no debugging symbols; "
+        rf"Debian's package linux-image-{re.escape(idle.kernel)}-dbg has them",
+        lines[-1],
+    )
+    assert result.stderr == ""
