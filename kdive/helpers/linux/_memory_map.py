@@ -5,7 +5,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from operator import index
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kdive import NULL, FaultError, IntegerLike, Object, Program, container_of, sizeof
 from kdive.helpers.common.format import decode_flags
@@ -158,17 +158,21 @@ def _readable_words(
     """Read the structures of pages as words, halving what can't be read until only single pages are left out."""
     word = prog.address_size()
     size = stride * word
+    code: Literal["Q", "I"] = "Q" if word == 8 else "I"
     try:
-        words = array("Q" if word == 8 else "I", prog.read(mem_map + first * size, count * size))
+        content = prog.read(mem_map + first * size, count * size)
     except FaultError:
         if count > 1:
             half = count // 2
             yield from _readable_words(prog, mem_map, first, half, stride)
             yield from _readable_words(prog, mem_map, first + half, count - half, stride)
         return
-    if byte_order(prog) != sys.byteorder:
+    if byte_order(prog) == sys.byteorder:
+        yield first, memoryview(content).cast(code)
+    else:
+        words = array(code, content)
         words.byteswap()
-    yield first, memoryview(words)
+        yield first, memoryview(words)
 
 
 def _busy_vmap_trees(prog: Program) -> Iterator[Object]:

@@ -82,9 +82,9 @@ def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
         yield Progress(scan.pages, total)
         if scan.pages >= limit:
             break
-    for (memcg, _, _), held in sorted(scan.groups.items(), key=lambda entry: -entry[1].pages):
-        with context.tolerate(f"struct mem_cgroup {memcg:#x}"):
-            yield _row(prog, memcg, held)
+    for held in sorted(scan.groups.values(), key=lambda held: -held.pages):
+        with context.tolerate(f"struct mem_cgroup {held.memcg:#x}"):
+            yield _row(prog, held)
     if scan.slab_pages:
         yield Note(
             f"{scan.slab_pages} pages of slab objects may be charged to several memory cgroups and are left out"
@@ -103,8 +103,10 @@ def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
 class _Group:
     """Pages of one memory cgroup that belong together."""
 
-    kind: str
+    memcg: int
+    is_kernel: bool
     mapping: int
+    """The ``struct address_space`` of a file; otherwise the flags that say what else it is."""
     first_pfn: int
     pages: int = 0
     mlocked: int = 0
@@ -116,12 +118,11 @@ class _Scan:
     def __init__(self, context: Context[Any], wanted: set[int]) -> None:
         self.pages = 0
         self.slab_pages = 0
-        self.groups: dict[tuple[int, str, int], _Group] = {}
+        self.groups: dict[tuple[int, int], _Group] = {}
         self._context = context
         self._prog = prog = context.prog
         self._wanted = wanted
         self._memcg_of: dict[int, int] = {0: 0}
-        self._kinds: dict[int, str] = {}
         self._head = 1 << int(prog["PG_head"])
         self._mlocked = 1 << int(prog["PG_mlocked"])
 
@@ -129,18 +130,30 @@ class _Scan:
         words = block.memcg_data.tolist()[:limit]
         self.pages += len(words)
         # Few different words occur in a block, so those that matter are found before single pages are looked at.
-        relevant = {
-            word: memcg for word in set(words) if (memcg := self._memcg(word)) in self._wanted
-        }
+        relevant = {word for word in set(words) if self._memcg(word) in self._wanted}
         if not relevant:
             return
         for position, word in enumerate(words):
-            if word in relevant:
-                pfn = block.first_pfn + position
-                with self._context.tolerate(f"page frame {pfn:#x}"):
-                    self._add(
-                        pfn, relevant[word], word, block.mapping[position], block.flags[position]
-                    )
+            if word not in relevant:
+                continue
+            mapping, flags = block.mapping[position], block.flags[position]
+            if mapping & _MAPPING_FLAGS:
+                mapping &= _MAPPING_FLAGS
+            pfn = block.first_pfn + position
+            group = self.groups.get((word, mapping))
+            if group is None:
+                group = _Group(self._memcg(word), bool(word & _MEMCG_DATA_KMEM), mapping, pfn)
+                self.groups[word, mapping] = group
+            pages = self._compound_pages(pfn) if flags & self._head else 1
+            group.pages += pages
+            if flags & self._mlocked:
+                group.mlocked += pages
+
+    def _compound_pages(self, pfn: int) -> int:
+        """Get how many pages a compound page has: only its head is charged, for all of them."""
+        with self._context.tolerate(f"page frame {pfn:#x}"):
+            return int(compound_nr(pfn_to_page(self._prog, pfn)))
+        return 1
 
     def _memcg(self, word: int) -> int:
         """Get the address of the memory cgroup that a page with this ``memcg_data`` is charged to; 0 if to none."""
@@ -154,48 +167,28 @@ class _Scan:
                 self._memcg_of[word] = 0
         return self._memcg_of[word]
 
-    def _add(self, pfn: int, memcg: int, word: int, mapping: int, flags: int) -> None:
-        if word & _MEMCG_DATA_KMEM:
-            kind, mapping = "kernel", 0
-        elif mapping & _MAPPING_FLAGS:
-            kind, mapping = "anonymous" if mapping & _MAPPING_ANON else "movable", 0
-        else:
-            kind = self._kind(mapping)
-        key = memcg, kind, mapping
-        group = self.groups.get(key)
-        if group is None:
-            group = self.groups[key] = _Group(kind, mapping, pfn)
-        # Only the head of a compound page is charged, for all of it.
-        count = int(compound_nr(pfn_to_page(self._prog, pfn))) if flags & self._head else 1
-        group.pages += count
-        if flags & self._mlocked:
-            group.mlocked += count
 
-    def _kind(self, mapping: int) -> str:
-        if mapping not in self._kinds:
-            try:
-                space = Object(self._prog, "struct address_space *", mapping)
-                name = string(space.host.i_sb.s_type.name) if mapping and space.host else ""
-            except DAMAGES:
-                name = ""
-            self._kinds[mapping] = "shared memory" if name in _SHARED_MEMORY else "page cache"
-        return self._kinds[mapping]
-
-
-def _row(prog: Program, memcg: int, group: _Group) -> PinnedPages:
-    owner = Object(prog, "struct mem_cgroup *", memcg)
-    inode = (
-        Object(prog, "struct address_space *", group.mapping).host.read_()
-        if group.mapping
-        else None
-    )
-    path = inode_path(inode) if inode else None
+def _row(prog: Program, group: _Group) -> PinnedPages:
+    owner = Object(prog, "struct mem_cgroup *", group.memcg)
+    inode = None
+    if group.is_kernel:
+        kind = "kernel"
+    elif group.mapping & _MAPPING_FLAGS:
+        kind = "anonymous" if group.mapping & _MAPPING_ANON else "movable"
+    else:
+        inode = (
+            Object(prog, "struct address_space *", group.mapping).host.read_()
+            if group.mapping
+            else None
+        )
+        is_shared = inode and string(inode.i_sb.s_type.name) in _SHARED_MEMORY
+        kind = "shared memory" if is_shared else "page cache"
     return PinnedPages(
         cgroup=mem_cgroup_path(owner).decode(errors="replace"),
         state="online" if css_is_online(owner.css.address_of_()) else "ZOMBIE",
-        memcg=memcg,
-        kind=group.kind,
-        path=_shown(path, inode) if inode else "",
+        memcg=group.memcg,
+        kind=kind,
+        path=_shown(inode_path(inode), inode) if inode else "",
         inode=int(inode) if inode else None,
         pages=group.pages,
         size_bytes=group.pages * prog["PAGE_SIZE"].value_(),
