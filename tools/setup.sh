@@ -57,6 +57,7 @@ setup_peers() {
     need gcc gcc libc6-dev
     need g++ g++
     need clang clang
+    need llvm-dwp llvm
     need s390x-linux-gnu-gcc gcc-s390x-linux-gnu libc6-dev-s390x-cross
     need objcopy binutils
     need dwz dwz

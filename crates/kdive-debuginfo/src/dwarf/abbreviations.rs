@@ -32,6 +32,8 @@ pub(super) enum ReferenceForm {
     UnitLeb,
     /// Relative to the section, in this many bytes.
     Section(u8),
+    /// Relative to the section of the supplementary file, in this many bytes.
+    Supplementary(u8),
 }
 
 /// One step past the attributes of an entry.
@@ -68,10 +70,16 @@ impl Step {
                 | StringForm::Supplementary(size)
                 | StringForm::Index(size),
             )
-            | Step::Sibling(ReferenceForm::Unit(size) | ReferenceForm::Section(size))
-            | Step::Origin(ReferenceForm::Unit(size) | ReferenceForm::Section(size)) => {
-                Some(u16::from(size))
-            }
+            | Step::Sibling(
+                ReferenceForm::Unit(size)
+                | ReferenceForm::Section(size)
+                | ReferenceForm::Supplementary(size),
+            )
+            | Step::Origin(
+                ReferenceForm::Unit(size)
+                | ReferenceForm::Section(size)
+                | ReferenceForm::Supplementary(size),
+            ) => Some(u16::from(size)),
             _ => None,
         }
     }
@@ -492,10 +500,16 @@ impl Cursor<'_> {
                 | StringForm::Supplementary(size)
                 | StringForm::Index(size),
             )
-            | Step::Sibling(ReferenceForm::Unit(size) | ReferenceForm::Section(size))
-            | Step::Origin(ReferenceForm::Unit(size) | ReferenceForm::Section(size)) => {
-                self.skip(u64::from(size))
-            }
+            | Step::Sibling(
+                ReferenceForm::Unit(size)
+                | ReferenceForm::Section(size)
+                | ReferenceForm::Supplementary(size),
+            )
+            | Step::Origin(
+                ReferenceForm::Unit(size)
+                | ReferenceForm::Section(size)
+                | ReferenceForm::Supplementary(size),
+            ) => self.skip(u64::from(size)),
         }
     }
 }
@@ -536,6 +550,9 @@ fn reference_form(form: dw::DwForm, encoding: Encoding) -> Option<ReferenceForm>
             ReferenceForm::Section(encoding.address_size)
         }
         dw::DW_FORM_ref_addr => ReferenceForm::Section(encoding.offset_size()),
+        dw::DW_FORM_ref_sup4 => ReferenceForm::Supplementary(4),
+        dw::DW_FORM_ref_sup8 => ReferenceForm::Supplementary(8),
+        dw::DW_FORM_GNU_ref_alt => ReferenceForm::Supplementary(encoding.offset_size()),
         _ => return None,
     })
 }

@@ -212,11 +212,14 @@ impl CodeSource for DwarfSource {
         let Some(unit) = file.unit_of_code(address)? else {
             return none();
         };
-        let view = file.unit(unit)?;
-        let Some(UnitOffset(offset)) = file.function_at(unit, &view, address)? else {
+        let Some((slot, unit)) = self.unit_with_entries(unit) else {
             return none();
         };
-        let function = self.entry(TypeId(view.offset + offset as u64))?;
+        let view = slot.file.unit(unit)?;
+        let Some(UnitOffset(offset)) = slot.file.function_at(unit, &view, address)? else {
+            return none();
+        };
+        let function = self.entry(TypeId(slot.base + view.offset + offset as u64))?;
         let mut scopes: Vec<FunctionScope> = Vec::new();
         for entry in self.path_to(function, address)? {
             let is_inline = entry.tag() == dw::DW_TAG_inlined_subroutine;

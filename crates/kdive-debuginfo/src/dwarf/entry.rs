@@ -102,7 +102,10 @@ impl<'a> Entry<'a> {
                 .source
                 .type_with_signature(signature.0)
                 .ok_or_else(|| missing("a type unit is missing")),
-            AttributeValue::DebugInfoRefSup(_) => Err(missing("the supplementary file is missing")),
+            AttributeValue::DebugInfoRefSup(offset) => self
+                .source
+                .supplementary_entry(offset.0 as u64)
+                .ok_or_else(|| missing("the supplementary file is missing")),
             _ => Err(missing("a reference has an unexpected form")),
         }
     }

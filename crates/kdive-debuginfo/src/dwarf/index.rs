@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::encoding::{UnitHeader, UnitHeaders};
 use super::identity::Fingerprint;
-use super::scan::{Collected, Defect, InlineNames, Named, ScanSections, Scanner};
+use super::scan::{Collected, Defect, Deferred, InlineNames, Named, ScanSections, Scanner};
 use crate::column::{Column, Fields, Record};
 use crate::description::{ObjectKinds, TypeKinds};
 
@@ -122,15 +122,18 @@ pub(super) enum NameSource {
     LineStr,
     /// `.debug_str` of the supplementary file
     Supplementary,
+    /// `.debug_info` of the supplementary file
+    SupplementaryInline,
 }
 
 impl NameSource {
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 5;
     const ALL: [NameSource; NameSource::COUNT] = [
         NameSource::Str,
         NameSource::Inline,
         NameSource::LineStr,
         NameSource::Supplementary,
+        NameSource::SupplementaryInline,
     ];
 }
 
@@ -425,6 +428,12 @@ fn resolve_deferred(
                     break;
                 }
                 Some(Named::Elsewhere(next)) if next != target => target = next,
+                Some(Named::Supplementary(target)) => {
+                    let entry = item.entry;
+                    let deferred = Deferred { target, entry };
+                    scanner.collected.supplementary.push(deferred);
+                    break;
+                }
                 _ => break,
             }
         }

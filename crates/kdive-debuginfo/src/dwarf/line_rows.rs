@@ -52,6 +52,9 @@ impl DwarfFile {
             rows: Vec::new(),
             files: Vec::new(),
         };
+        if let Some((file, skeleton)) = self.skeleton_of(unit) {
+            return file.line_rows(skeleton, &file.unit(skeleton)?);
+        }
         let Some(code) = self.unit_code(unit) else {
             return Ok(&NONE);
         };

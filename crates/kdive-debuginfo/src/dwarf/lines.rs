@@ -16,6 +16,12 @@ impl DwarfFile {
 
     /// The paths of all source files of a unit, by their numbers.
     fn source_files(&self, view: &UnitView<'_>) -> Result<Vec<Arc<str>>> {
+        let skeleton = self
+            .unit_number(view.offset)
+            .and_then(|unit| self.skeleton_of(unit));
+        if let Some((file, skeleton)) = skeleton {
+            return file.source_files(&file.unit(skeleton)?);
+        }
         let failed = |error: gimli::Error| {
             self.bad_entry(
                 view.offset,

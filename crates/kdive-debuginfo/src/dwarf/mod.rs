@@ -17,7 +17,9 @@ mod objects;
 mod scan;
 mod scopes;
 mod source;
+mod split;
 mod types;
 
 pub use file::DwarfFile;
 pub use source::DwarfSource;
+pub use split::MissingFile;

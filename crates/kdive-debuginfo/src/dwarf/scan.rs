@@ -11,6 +11,7 @@ use gimli::constants as dw;
 use super::abbreviations::Field;
 use super::abbreviations::{Abbreviation, Abbreviations, ReferenceForm, Step, StringForm};
 use super::encoding::{Cursor, Encoding, UnitHeader};
+use super::file::package::{self, Contribution};
 use super::identity::{self, Fingerprint, Met};
 use super::index::{EntryFlags, EntryKind, NameRef, NameSource, RawEntry, Scope};
 use crate::bytes::c_string_at;
@@ -27,6 +28,8 @@ pub(super) struct ScanSections<'a> {
     pub(super) line: &'a [u8],
     /// Whether the units are those of a `.dwo` file.
     pub(super) is_dwo: bool,
+    /// What units have of the other sections, in a package of `.dwo` files.
+    pub(super) contributions: &'a [Contribution],
 }
 
 /// An entry that is named by another one, in a unit that was not at hand.
@@ -43,6 +46,10 @@ pub(super) struct Collected {
     /// By [`NameSource`].
     pub(super) entries: [Vec<RawEntry>; NameSource::COUNT],
     pub(super) deferred: Vec<Deferred>,
+    /// Entries that are named by one of the supplementary file.
+    pub(super) supplementary: Vec<Deferred>,
+    /// The offsets of units that have an ID of split DWARF among their attributes, and the IDs.
+    pub(super) split_ids: Vec<(u64, u64)>,
     pub(super) scopes: Vec<Scope>,
     /// Names in entries, which no linker merges, and where each is first.
     pub(super) inline_names: InlineNames,
@@ -103,6 +110,7 @@ struct Seen {
 enum Origin {
     Unit(u64),
     Section(u64),
+    Supplementary(u64),
 }
 
 /// An entry's offset and, unless it ends a list of siblings, its abbreviation.
@@ -164,12 +172,16 @@ impl<'a> Scanner<'a> {
 
     fn begin(&mut self, header: &UnitHeader) -> Result<Unit<'a>, Defect> {
         let encoding = header.encoding;
-        if self.compiled != Some((header.abbreviations, encoding)) {
+        let contribution = package::find(self.sections.contributions, header.offset);
+        let abbreviations = header
+            .abbreviations
+            .saturating_add(contribution.map_or(0, |found| found.abbrev));
+        if self.compiled != Some((abbreviations, encoding)) {
             self.compiled = None;
             self.abbreviations
-                .compile(self.sections.abbrev, header.abbreviations, encoding)
+                .compile(self.sections.abbrev, abbreviations, encoding)
                 .map_err(|message| (header.offset, message))?;
-            self.compiled = Some((header.abbreviations, encoding));
+            self.compiled = Some((abbreviations, encoding));
         }
         let truncated = (header.offset, TRUNCATED);
         let end = usize::try_from(header.end).map_err(|_| truncated)?;
@@ -207,6 +219,10 @@ impl<'a> Scanner<'a> {
             (true, 5.., true) => 16,
             _ => 0,
         };
+        let contribution = package::find(self.sections.contributions, unit.header.offset);
+        let contributed = contribution.map_or(0, |found| found.str_offsets);
+        unit.str_offsets_base = contributed.checked_add(unit.str_offsets_base)?;
+        let mut split_id = None;
         let mut language = None;
         let mut str_offsets_base = None;
         let mut line_table = None;
@@ -234,6 +250,7 @@ impl<'a> Scanner<'a> {
                     }
                     dw::DW_AT_str_offsets_base => str_offsets_base = value.unsigned(size),
                     dw::DW_AT_stmt_list => line_table = value.unsigned(size),
+                    dw::DW_AT_GNU_dwo_id => split_id = value.unsigned(size),
                     dw::DW_AT_comp_dir => {
                         let read = identity::read_string(value, u64::from(form), encoding);
                         directory = read.unwrap_or(directory);
@@ -244,6 +261,9 @@ impl<'a> Scanner<'a> {
         )?;
         if let Some(base) = str_offsets_base {
             unit.str_offsets_base = base;
+        }
+        if let Some(id) = split_id {
+            self.collected.split_ids.push((unit.header.offset, id));
         }
         unit.has_nested_names = !language.is_some_and(is_c);
         let files = &mut self.files;
@@ -400,17 +420,21 @@ impl<'a> Scanner<'a> {
         flags.set(EntryFlags::DECLARATION, abbreviation.is_declaration);
         flags.set(EntryFlags::NESTED, !within.is_empty());
         let die = self.sections.base + die;
+        flags.set(EntryFlags::NAMED_ELSEWHERE, seen.origin.is_some());
         if let Some(name) = seen.name {
             self.push(name, RawEntry::new(die, kind, flags, fingerprint));
             return;
         }
         let Some(origin) = seen.origin else { return };
-        flags.insert(EntryFlags::NAMED_ELSEWHERE);
         match self.follow_origin(unit, origin) {
             Some(Named::Name(name)) => {
                 self.push(name, RawEntry::new(die, kind, flags, None));
             }
             Some(Named::Elsewhere(target)) => self.collected.deferred.push(Deferred {
+                target,
+                entry: RawEntry::new(die, kind, flags, None),
+            }),
+            Some(Named::Supplementary(target)) => self.collected.supplementary.push(Deferred {
                 target,
                 entry: RawEntry::new(die, kind, flags, None),
             }),
@@ -505,6 +529,7 @@ impl<'a> Scanner<'a> {
             let target = match origin {
                 Origin::Unit(offset) => unit.header.offset.checked_add(offset)?,
                 Origin::Section(offset) => offset,
+                Origin::Supplementary(offset) => return Some(Named::Supplementary(offset)),
             };
             if !(unit.header.entries..unit.header.end).contains(&target) {
                 return Some(Named::Elsewhere(target));
@@ -600,7 +625,7 @@ impl<'a> Scanner<'a> {
                 Step::Sibling(form) => {
                     seen.sibling = match read_reference(form, &mut value)? {
                         Origin::Unit(offset) => Some(offset),
-                        Origin::Section(_) => None,
+                        Origin::Section(_) | Origin::Supplementary(_) => None,
                     };
                 }
                 Step::Origin(form) => seen.origin = Some(read_reference(form, &mut value)?),
@@ -643,6 +668,8 @@ pub(super) enum Named {
     Name(NameRef),
     /// In another unit, at this section offset.
     Elsewhere(u64),
+    /// In the supplementary file, at this section offset.
+    Supplementary(u64),
 }
 
 /// How long the description of an entry and its children is, as far as it is known.
@@ -678,6 +705,7 @@ fn read_reference(form: ReferenceForm, value: &mut Cursor<'_>) -> Option<Origin>
         ReferenceForm::Unit(size) => Origin::Unit(value.unsigned(size)?),
         ReferenceForm::UnitLeb => Origin::Unit(value.uleb()?),
         ReferenceForm::Section(size) => Origin::Section(value.unsigned(size)?),
+        ReferenceForm::Supplementary(size) => Origin::Supplementary(value.unsigned(size)?),
     })
 }
 

@@ -1,14 +1,17 @@
 //! Answers questions about types and objects from one module's DWARF.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use gimli::AttributeValue;
 use gimli::constants as dw;
 
 use super::entry::Entry;
-use super::file::DwarfFile;
+use super::file::{Companions, DwarfFile};
 use super::index::{self, EntryFlags, EntryKinds};
+use super::split::{self, MissingFile};
 use super::{objects, scopes, types};
 use crate::cache::{CacheOutcome, IndexCache};
 use crate::description::{
@@ -22,13 +25,19 @@ use crate::{Error, Result, TypeSource, path_ends_with};
 pub struct DwarfSource {
     /// The module's own file, and after it the files that it refers to.
     files: Vec<FileSlot>,
+    /// What to add to offsets in the supplementary file to get those in the source.
+    supplementary_base: Option<u64>,
+    /// By the number of a unit of the module's own file: the number in [`DwarfSource::files`] of
+    /// the file that it was split into, and its number there.
+    split: HashMap<usize, (usize, usize), FixedState>,
+    missing: Vec<MissingFile>,
     bias: u64,
 }
 
-struct FileSlot {
-    file: DwarfFile,
+pub(super) struct FileSlot {
+    pub(super) file: Arc<DwarfFile>,
     /// What to add to offsets in the file to get those in the source.
-    base: u64,
+    pub(super) base: u64,
 }
 
 /// An entry that a name leads to.
@@ -50,10 +59,87 @@ impl DwarfSource {
         bias: u64,
         cache: Option<&IndexCache>,
     ) -> Result<Option<DwarfSource>> {
-        Ok(DwarfFile::open(elf, cache)?.map(|file| DwarfSource {
-            files: vec![FileSlot { file, base: 0 }],
+        DwarfSource::open_with_supplementary(elf, bias, cache, None)
+    }
+
+    /// The same, with the file that [`ElfFile::supplementary_link`] names. Without it, what is
+    /// there is absent.
+    pub fn open_with_supplementary(
+        elf: &Arc<ElfFile>,
+        bias: u64,
+        cache: Option<&IndexCache>,
+        supplementary: Option<&Arc<ElfFile>>,
+    ) -> Result<Option<DwarfSource>> {
+        let supplementary = match supplementary {
+            Some(elf) => DwarfFile::open(elf, cache, Companions::default())?.map(Arc::new),
+            None => None,
+        };
+        let companions = Companions {
+            supplementary: supplementary.clone(),
+            skeletons: None,
+        };
+        let Some(file) = DwarfFile::open(elf, cache, companions)? else {
+            return Ok(None);
+        };
+        let mut source = DwarfSource {
+            files: Vec::new(),
+            supplementary_base: None,
+            split: HashMap::default(),
+            missing: Vec::new(),
             bias,
-        }))
+        };
+        let main = Arc::new(file);
+        source.add_file(Arc::clone(&main));
+        if let Some(supplementary) = supplementary {
+            source.supplementary_base = Some(source.add_file(supplementary));
+        }
+        source.open_split(&main)?;
+        Ok(Some(source))
+    }
+
+    /// Adds a file, and returns what to add to its offsets.
+    fn add_file(&mut self, file: Arc<DwarfFile>) -> u64 {
+        let base = self.files.last().map_or(0, |last| {
+            last.base.saturating_add(last.file.entries_length())
+        });
+        self.files.push(FileSlot { file, base });
+        base
+    }
+
+    /// Opens the files that units of the module's own file were split off into.
+    fn open_split(&mut self, main: &Arc<DwarfFile>) -> Result<()> {
+        let split = split::open(main)?;
+        self.missing = split.missing;
+        let skeletons: HashMap<u64, usize, FixedState> =
+            main.skeletons().map(|(number, id)| (id, number)).collect();
+        for file in split.files {
+            let number = self.files.len();
+            for (unit, id) in file.split_units() {
+                if let Some(&skeleton) = skeletons.get(&id) {
+                    self.split.entry(skeleton).or_insert((number, unit));
+                }
+            }
+            self.add_file(Arc::new(file));
+        }
+        Ok(())
+    }
+
+    /// The files of split DWARF that were not found, of which types, variables and functions are
+    /// absent.
+    pub fn missing_files(&self) -> &[MissingFile] {
+        &self.missing
+    }
+
+    /// Where the entries of a unit of the module's own file are: in another file, if they were
+    /// split off.
+    pub(super) fn unit_with_entries(&self, unit: usize) -> Option<(&FileSlot, usize)> {
+        let (file, unit) = self.split.get(&unit).copied().unwrap_or((0, unit));
+        Some((self.files.get(file)?, unit))
+    }
+
+    /// The entry at an offset in the supplementary file.
+    pub(super) fn supplementary_entry(&self, offset: u64) -> Option<TypeId> {
+        Some(TypeId(self.supplementary_base?.checked_add(offset)?))
     }
 
     /// What became of the index in the cache.
@@ -64,7 +150,7 @@ impl DwarfSource {
 
     /// The module's own file.
     pub(super) fn main_file(&self) -> Option<&DwarfFile> {
-        self.files.first().map(|slot| &slot.file)
+        self.files.first().map(|slot| &*slot.file)
     }
 
     /// How far behind where it was linked the module runs.
@@ -118,7 +204,7 @@ impl DwarfSource {
         let (scopes, last) = scopes::split(name);
         let mut found = Vec::new();
         for slot in &self.files {
-            for entry in slot.file.index().find(&slot.file, kinds, last) {
+            for entry in slot.file.index().find(&*slot.file, kinds, last) {
                 let id = TypeId(slot.base + entry.die());
                 if self.is_within(slot, entry, &scopes)? {
                     let is_declaration = entry.flags().contains(EntryFlags::DECLARATION);
@@ -292,7 +378,7 @@ impl TypeSource for DwarfSource {
                     .flags()
                     .intersects(EntryFlags::NESTED | EntryFlags::NAMED_ELSEWHERE);
                 if is_global {
-                    let name = index::Strings::string(&slot.file, name);
+                    let name = index::Strings::string(&*slot.file, name);
                     names.push(String::from_utf8_lossy(name).into());
                 } else {
                     names.extend(self.full_name(&self.entry(TypeId(slot.base + entry.die()))?)?);

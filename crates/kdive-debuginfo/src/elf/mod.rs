@@ -8,6 +8,8 @@ mod relocation;
 
 pub use note::{build_id_in_memory, build_id_in_notes};
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,11 @@ pub struct Section {
     pub alignment: u64,
     file_range: Range<usize>,
     compression: compression::Compression,
+    /// Whether its bytes are other ones than those in the file.
+    is_prepared: bool,
+    /// The indexes of the other sections of the same name, in relocatable files: compilers put
+    /// each type unit into a section of its own, of which the linker keeps one.
+    continued: Vec<usize>,
 }
 
 impl Section {
@@ -73,6 +80,19 @@ impl Section {
     /// Whether the section has bytes in the file (it is not `SHT_NOBITS`).
     pub fn has_data(&self) -> bool {
         self.kind != elf::SHT_NOBITS.0 && self.kind != elf::SHT_NULL.0
+    }
+
+    fn is_relocation_table(&self) -> bool {
+        matches!(elf::SectionType(self.kind), elf::SHT_RELA | elf::SHT_REL)
+    }
+
+    /// A table can't be the target of another one, lest they refer to each other.
+    fn can_be_relocated(&self) -> bool {
+        let is_table = matches!(
+            elf::SectionType(self.kind),
+            elf::SHT_RELA | elf::SHT_REL | elf::SHT_SYMTAB | elf::SHT_STRTAB
+        );
+        self.has_data() && !is_table
     }
 
     /// The addresses that the section occupies as linked.
@@ -238,9 +258,10 @@ impl ElfFile {
             kind,
             platform,
             entry,
-            sections,
+            mut sections,
             segments,
         } = headers.map_err(|message| bad(&path, &message))?;
+        note_prepared(&mut sections, kind);
         let prepared = sections.iter().map(|_| OnceLock::new()).collect();
         let fixed_addresses = sections
             .iter()
@@ -308,19 +329,14 @@ impl ElfFile {
     }
 
     /// The bytes of a section of this file, decompressed, and relocated if the file is
-    /// relocatable; empty if it has none in the file.
+    /// relocatable; empty if it has none in the file. The first of several sections of debug
+    /// information with one name has the bytes of all.
     pub fn data(&self, section: &Section) -> Result<&[u8]> {
         let raw = self
             .bytes()
             .get(section.file_range.clone())
             .unwrap_or_default();
-        let is_compressed = section.compression != compression::Compression::None;
-        let is_relocated =
-            self.kind == ElfKind::Relocatable && self.relocations_of(section).next().is_some();
-        let (true, Some(cell)) = (
-            is_compressed || is_relocated,
-            self.prepared.get(section.index),
-        ) else {
+        let (true, Some(cell)) = (section.is_prepared, self.prepared.get(section.index)) else {
             return Ok(raw);
         };
         match cell.get_or_init(|| self.prepare(section, raw)) {
@@ -334,24 +350,23 @@ impl ElfFile {
         for table in self.relocations_of(section) {
             relocation::apply(self, section, table, &mut bytes)?;
         }
+        for part in &section.continued {
+            let Some(part) = self.sections.get(*part) else {
+                continue;
+            };
+            let raw = self.bytes().get(part.file_range.clone());
+            bytes.extend(self.prepare(part, raw.unwrap_or_default())?);
+        }
         Ok(bytes)
     }
 
     /// The tables of relocations that must be applied to a section.
     fn relocations_of(&self, section: &Section) -> impl Iterator<Item = &Section> {
         let target = section.index as u32;
-        // A table can't be the target of another one, lest they refer to each other.
-        let is_target = self.kind == ElfKind::Relocatable
-            && section.has_data()
-            && !matches!(
-                elf::SectionType(section.kind),
-                elf::SHT_RELA | elf::SHT_REL | elf::SHT_SYMTAB | elf::SHT_STRTAB
-            );
-        self.sections.iter().filter(move |table| {
-            is_target
-                && table.info == target
-                && matches!(elf::SectionType(table.kind), elf::SHT_RELA | elf::SHT_REL)
-        })
+        let is_target = self.kind == ElfKind::Relocatable && section.can_be_relocated();
+        self.sections
+            .iter()
+            .filter(move |table| is_target && table.info == target && table.is_relocation_table())
     }
 
     /// The bytes of the first section called `name` that has any, decompressed.
@@ -495,6 +510,38 @@ fn bad(path: &Path, message: &str) -> Error {
     }
 }
 
+/// Notes which sections have other bytes than those in the file.
+fn note_prepared(sections: &mut [Section], kind: ElfKind) {
+    let mut is_relocated = vec![false; sections.len()];
+    let mut first_of_name: HashMap<String, usize> = HashMap::new();
+    let mut continuations = Vec::new();
+    if kind == ElfKind::Relocatable {
+        for section in sections.iter() {
+            if section.is_relocation_table()
+                && let Some(flag) = is_relocated.get_mut(section.info as usize)
+            {
+                *flag = true;
+            }
+            if section.name.starts_with(".debug_") && section.has_data() {
+                match first_of_name.entry(section.name.clone()) {
+                    Entry::Vacant(entry) => _ = entry.insert(section.index),
+                    Entry::Occupied(entry) => continuations.push((*entry.get(), section.index)),
+                }
+            }
+        }
+    }
+    for (first, continuation) in continuations {
+        if let Some(first) = sections.get_mut(first) {
+            first.continued.push(continuation);
+        }
+    }
+    for (section, is_relocated) in sections.iter_mut().zip(is_relocated) {
+        section.is_prepared = section.compression != compression::Compression::None
+            || is_relocated && section.can_be_relocated()
+            || !section.continued.is_empty();
+    }
+}
+
 fn path_from_bytes(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
@@ -604,6 +651,8 @@ fn read_section<H: FileHeader<Endian = Endianness>>(
         alignment: section.sh_addralign(endian).into(),
         file_range,
         compression,
+        is_prepared: false,
+        continued: Vec::new(),
     })
 }
 

@@ -1,22 +1,32 @@
 //! One ELF file with DWARF: its sections, its units, and the index of its names.
+//!
+//! [`package`] has what is different in files of split DWARF, [`saved`] how the index is kept.
 
+pub(super) mod package;
+mod saved;
+
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use gimli::{EndianSlice, RunTimeEndian};
 use kdive_target::ByteOrder;
 
 use super::addresses::CodeIndex;
-use super::encoding::{Encoding, UnitHeader, UnitHeaders};
+use super::encoding::{UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
-use super::scan::{Defect, ScanSections};
+use super::scan::{Collected, Defect, ScanSections};
 use crate::bytes::c_string_at;
-use crate::cache::{CacheOutcome, IndexCache, ItemKind, Saved};
-use crate::column::{Column, Fields, Record};
+use crate::cache::{CacheOutcome, IndexCache, ItemKind};
 use crate::description::Language;
 use crate::elf::ElfFile;
 use crate::{Error, Result};
 
+use package::Package;
+
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// How many entries may stand between one without a name and the one that names it.
+const GREATEST_ORIGIN_CHAIN: usize = 8;
 
 /// An ELF file's debug information.
 ///
@@ -28,8 +38,15 @@ pub struct DwarfFile {
     sections: gimli::DwarfSections<Option<usize>>,
     name_sections: NameSections,
     is_dwo: bool,
+    package: Package,
+    /// The file that this one shares entries and strings of with other files.
+    supplementary: Option<Arc<DwarfFile>>,
+    /// What this file of split DWARF was split off from.
+    skeletons: Option<Skeletons>,
     /// How long `.debug_info` is.
     info_length: u64,
+    /// How long `.debug_info` and `.debug_types` are together.
+    entries_length: u64,
     /// In the order of their offsets, first those of `.debug_info`.
     units: Vec<UnitSlot>,
     /// The signatures of type units and where their types are; sorted.
@@ -37,6 +54,20 @@ pub struct DwarfFile {
     index: Index,
     cache_outcome: CacheOutcome,
     code: CodeIndex,
+}
+
+/// The other files that are needed to understand a file.
+#[derive(Default)]
+pub(super) struct Companions {
+    pub(super) supplementary: Option<Arc<DwarfFile>>,
+    pub(super) skeletons: Option<Skeletons>,
+}
+
+/// The units that were left where others were split off: they have what the linker writes.
+pub(super) struct Skeletons {
+    pub(super) file: Arc<DwarfFile>,
+    /// Their numbers, by the ID that they share with what was split off.
+    pub(super) by_id: HashMap<u64, usize>,
 }
 
 /// The numbers of the sections where names are.
@@ -52,71 +83,9 @@ struct UnitSlot {
     header: UnitHeader,
     /// 0, or for units of `.debug_types` the length of `.debug_info`.
     base: u64,
+    /// Which row of a package it is; none outside of packages.
+    row: Option<package::Row>,
     facts: OnceLock<std::result::Result<UnitFacts, gimli::Error>>,
-}
-
-/// A unit as it is saved.
-#[derive(Clone, Copy)]
-struct SavedUnit {
-    header: UnitHeader,
-    is_types: bool,
-}
-
-impl Record for SavedUnit {
-    const SIZE: usize = 64;
-
-    fn read(bytes: &[u8]) -> SavedUnit {
-        let mut fields = Fields(bytes);
-        let [offset, end, entries, abbreviations] = [(); 4].map(|()| fields.u64());
-        let [signature, type_offset, dwo_id] = [(); 3].map(|()| fields.u64());
-        let (small, flags) = (fields.u32(), fields.u32());
-        SavedUnit {
-            header: UnitHeader {
-                offset,
-                end,
-                entries,
-                abbreviations,
-                encoding: Encoding {
-                    version: small as u16,
-                    address_size: (small >> 16) as u8,
-                    is_dwarf64: flags & 1 != 0,
-                    byte_order: if flags & 2 == 0 {
-                        ByteOrder::Little
-                    } else {
-                        ByteOrder::Big
-                    },
-                },
-                type_signature: (flags & 4 != 0).then_some((signature, type_offset)),
-                dwo_id: (flags & 8 != 0).then_some(dwo_id),
-            },
-            is_types: flags & 16 != 0,
-        }
-    }
-
-    fn write(self, bytes: &mut Vec<u8>) {
-        let SavedUnit { header, is_types } = self;
-        let (signature, type_offset) = header.type_signature.unwrap_or_default();
-        for number in [
-            header.offset,
-            header.end,
-            header.entries,
-            header.abbreviations,
-            signature,
-            type_offset,
-            header.dwo_id.unwrap_or_default(),
-        ] {
-            number.write(bytes);
-        }
-        let encoding = header.encoding;
-        let small = u32::from(encoding.version) | (u32::from(encoding.address_size) << 16);
-        let flags = u32::from(encoding.is_dwarf64)
-            | (u32::from(encoding.byte_order == ByteOrder::Big) << 1)
-            | (u32::from(header.type_signature.is_some()) << 2)
-            | (u32::from(header.dwo_id.is_some()) << 3)
-            | (u32::from(is_types) << 4);
-        bytes.extend_from_slice(&small.to_le_bytes());
-        bytes.extend_from_slice(&flags.to_le_bytes());
-    }
 }
 
 /// What [`gimli::Unit`] holds without borrowing from the file.
@@ -144,7 +113,11 @@ pub(super) struct UnitView<'a> {
 impl DwarfFile {
     /// Indexes the debug information of `elf`, or takes its index from the cache, if there is one.
     /// `None` if it has no debug information.
-    pub fn open(elf: &Arc<ElfFile>, cache: Option<&IndexCache>) -> Result<Option<DwarfFile>> {
+    pub(super) fn open(
+        elf: &Arc<ElfFile>,
+        cache: Option<&IndexCache>,
+        companions: Companions,
+    ) -> Result<Option<DwarfFile>> {
         let is_dwo = elf.section(".debug_info.dwo").is_some();
         let find = |id: gimli::SectionId| {
             let name = if is_dwo { id.dwo_name()? } else { id.name() };
@@ -167,7 +140,15 @@ impl DwarfFile {
             sections,
             name_sections,
             is_dwo,
+            package: if is_dwo {
+                Package::open(elf)?
+            } else {
+                Package::default()
+            },
+            supplementary: companions.supplementary,
+            skeletons: companions.skeletons,
             info_length: 0,
+            entries_length: 0,
             units: Vec::new(),
             type_signatures: Vec::new(),
             index: Index::default(),
@@ -219,7 +200,7 @@ impl DwarfFile {
         Ok(true)
     }
 
-    fn scan(&mut self) -> Result<Vec<super::scan::Collected>> {
+    fn scan(&mut self) -> Result<Vec<Collected>> {
         let elf = Arc::clone(&self.elf);
         let is_dwo = self.is_dwo;
         let section = |name: &str| {
@@ -232,7 +213,8 @@ impl DwarfFile {
         let debug_info = section(".debug_info")?;
         let debug_types = section(".debug_types")?;
         self.info_length = debug_info.len() as u64;
-        if debug_info.len().saturating_add(debug_types.len()) as u64 > GREATEST_OFFSET {
+        self.entries_length = self.info_length.saturating_add(debug_types.len() as u64);
+        if self.entries_length > GREATEST_OFFSET {
             return Err(elf.bad(".debug_info: larger than 1 TiB"));
         }
         let mut collected = Vec::new();
@@ -251,13 +233,19 @@ impl DwarfFile {
                 str_offsets: section(".debug_str_offsets")?,
                 line: elf.section_data(".debug_line")?.unwrap_or_default(),
                 is_dwo,
+                contributions: self.package.contributions(is_types),
             };
-            let (headers, found) =
+            let (mut headers, found) =
                 scan(sections, headers, |bytes| elf.forget(bytes)).map_err(defect)?;
+            note_split_ids(&mut headers, &found);
             collected.extend(found);
             for header in headers {
                 self.add_unit(header, base);
             }
+        }
+        if let Some(supplementary) = &self.supplementary {
+            let named = supplementary.name_deferred(&mut collected);
+            collected.push(named);
         }
         self.type_signatures.sort_unstable();
         Ok(collected)
@@ -270,82 +258,84 @@ impl DwarfFile {
         self.units.push(UnitSlot {
             header,
             base,
+            row: self.package.row(header.offset, base != 0),
             facts: OnceLock::new(),
         });
     }
 
-    /// What identifies the debug information beyond the build ID, which a stripped file and its
-    /// debug file share.
-    fn lengths(&self) -> [u64; 4] {
-        let names = &self.name_sections;
-        [names.info, names.types, names.str, names.line_str]
-            .map(|section| section.and_then(|number| self.elf.sections().get(number)))
-            .map(|section| section.map_or(0, |section| section.size))
-    }
-
-    /// The index as it is saved.
-    fn save(&self) -> Vec<u8> {
-        let mut contents = Vec::new();
-        let counts = [
-            self.units.len(),
-            self.index.groups.len(),
-            self.index.entries.len(),
-            self.index.scopes.len(),
-        ];
-        for number in self
-            .lengths()
-            .into_iter()
-            .chain(counts.map(|count| count as u64))
+    /// The names of entries that other files have named by entries of this one.
+    fn name_deferred(&self, collected: &mut [Collected]) -> Collected {
+        let mut named = Collected::default();
+        for deferred in collected
+            .iter_mut()
+            .flat_map(|run| run.supplementary.drain(..))
         {
-            number.write(&mut contents);
+            // What is damaged here hides no other names.
+            if let Ok(Some(name)) = self.name_at(deferred.target) {
+                named.entries[name.source as usize].push(deferred.entry.with_name(name.offset));
+            }
         }
-        self.info_length.write(&mut contents);
-        let units: Vec<SavedUnit> = self
-            .units
-            .iter()
-            .map(|unit| SavedUnit {
-                header: unit.header,
-                is_types: unit.base != 0,
-            })
-            .collect();
-        Column::from(units).save(&mut contents);
-        self.index.groups.save(&mut contents);
-        self.index.entries.save(&mut contents);
-        self.index.scopes.save(&mut contents);
-        contents
+        named
     }
 
-    /// Takes the index from a saved one. `None` if it is not of this file.
-    fn load(&mut self, saved: &Saved) -> Option<()> {
-        let mut offset = 0;
-        let numbers: Column<u64> = Column::load(saved, &mut offset, 9)?;
-        let numbers: [u64; 9] = numbers.iter().collect::<Vec<u64>>().try_into().ok()?;
-        let [
-            info,
-            types,
-            str,
-            line_str,
-            units,
-            groups,
-            entries,
-            scopes,
-            info_length,
-        ] = numbers;
-        if self.lengths() != [info, types, str, line_str] {
-            return None;
+    /// The name of the entry at `offset`, as a file that shares this one refers to it.
+    fn name_at(&self, offset: u64) -> Result<Option<NameRef>> {
+        let mut offset = offset;
+        for _ in 0..GREATEST_ORIGIN_CHAIN {
+            let view = self.unit_at(offset)?;
+            let failed = |error: gimli::Error| self.bad_entry(offset, &error.to_string());
+            let in_unit = gimli::UnitOffset((offset - view.offset) as usize);
+            let die = view.unit.entry(in_unit).map_err(failed)?;
+            let found = |source, offset| Ok(Some(NameRef { source, offset }));
+            match die.attr_value(gimli::DW_AT_name) {
+                Some(gimli::AttributeValue::DebugStrRef(at)) => {
+                    return found(NameSource::Supplementary, at.0 as u64);
+                }
+                Some(gimli::AttributeValue::String(name)) => {
+                    let start = self.slice(self.name_sections.info);
+                    let at = name
+                        .slice()
+                        .as_ptr()
+                        .addr()
+                        .wrapping_sub(start.slice().as_ptr().addr());
+                    return found(NameSource::SupplementaryInline, at as u64);
+                }
+                _ => {}
+            }
+            let origin = die
+                .attr_value(gimli::DW_AT_specification)
+                .or_else(|| die.attr_value(gimli::DW_AT_abstract_origin));
+            offset = match origin {
+                Some(gimli::AttributeValue::UnitRef(next)) => view.offset + next.0 as u64,
+                Some(gimli::AttributeValue::DebugInfoRef(next)) => next.0 as u64,
+                _ => return Ok(None),
+            };
         }
-        let units: Column<SavedUnit> = Column::load(saved, &mut offset, units)?;
-        self.index = Index {
-            groups: Column::load(saved, &mut offset, groups)?,
-            entries: Column::load(saved, &mut offset, entries)?,
-            scopes: Column::load(saved, &mut offset, scopes)?,
-        };
-        self.info_length = info_length;
-        for unit in units.iter() {
-            self.add_unit(unit.header, if unit.is_types { info_length } else { 0 });
-        }
-        self.type_signatures.sort_unstable();
-        Some(())
+        Ok(None)
+    }
+
+    /// How long the sections with entries are together.
+    pub(super) fn entries_length(&self) -> u64 {
+        self.entries_length
+    }
+
+    /// The units that others were split off from, and the IDs that they share.
+    pub(super) fn skeletons(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let units = self.units.iter().enumerate().filter(|_| !self.is_dwo);
+        units.filter_map(|(number, unit)| Some((number, unit.header.dwo_id?)))
+    }
+
+    /// The units of a file of split DWARF, and the IDs that they share with skeletons.
+    pub(super) fn split_units(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let units = self.units.iter().enumerate().filter(|_| self.is_dwo);
+        units.filter_map(|(number, unit)| Some((number, unit.header.dwo_id?)))
+    }
+
+    /// The file and the unit that were left when a unit was split off.
+    pub(super) fn skeleton_of(&self, unit: usize) -> Option<(&DwarfFile, usize)> {
+        let skeletons = self.skeletons.as_ref()?;
+        let id = self.units.get(unit)?.header.dwo_id?;
+        Some((&skeletons.file, *skeletons.by_id.get(&id)?))
     }
 
     /// Whether the index came from the cache.
@@ -388,7 +378,7 @@ impl DwarfFile {
     /// The unit of a number.
     pub(super) fn unit(&self, number: usize) -> Result<UnitView<'_>> {
         match self.units.get(number) {
-            Some(slot) => self.view(slot),
+            Some(slot) => self.view(number, slot),
             None => Err(self.elf.bad(&format!("there is no unit {number}"))),
         }
     }
@@ -405,23 +395,21 @@ impl DwarfFile {
         let number = self
             .units
             .partition_point(|unit| unit.base + unit.header.offset <= offset);
-        let slot = number
-            .checked_sub(1)
-            .and_then(|number| self.units.get(number));
-        match slot {
-            Some(slot) if offset < slot.base + slot.header.end => self.view(slot),
+        let number = number.wrapping_sub(1);
+        match self.units.get(number) {
+            Some(slot) if offset < slot.base + slot.header.end => self.view(number, slot),
             _ => Err(self.bad_entry(offset, "no unit has an entry there")),
         }
     }
 
-    fn view<'a>(&'a self, slot: &'a UnitSlot) -> Result<UnitView<'a>> {
+    fn view<'a>(&'a self, number: usize, slot: &'a UnitSlot) -> Result<UnitView<'a>> {
         let offset = slot.base + slot.header.offset;
         let failed = |error| self.bad_entry(offset, &format!("the unit can't be read: {error}"));
-        let dwarf = self.dwarf();
-        let header = self.gimli_header(slot).map_err(failed)?;
+        let dwarf = self.dwarf_of(slot).map_err(failed)?;
+        let header = self.gimli_header(slot, &dwarf).map_err(failed)?;
         let facts = slot.facts.get_or_init(|| read_facts(&dwarf, header));
         let facts = facts.as_ref().map_err(|error| failed(*error))?;
-        let unit = gimli::Unit {
+        let mut unit = gimli::Unit {
             header,
             abbreviations: Arc::clone(&facts.abbreviations),
             name: None,
@@ -434,6 +422,9 @@ impl DwarfFile {
             line_program: None,
             dwo_id: facts.dwo_id,
         };
+        if let Some((file, number)) = self.skeleton_of(number) {
+            unit.copy_relocated_attributes(&file.unit(number)?.unit);
+        }
         Ok(UnitView {
             file: self,
             dwarf,
@@ -443,14 +434,45 @@ impl DwarfFile {
         })
     }
 
-    fn gimli_header(&self, slot: &UnitSlot) -> gimli::Result<gimli::UnitHeader<Slice<'_>>> {
+    /// The sections that a unit is read with: in a package, its own parts of them.
+    fn dwarf_of(&self, slot: &UnitSlot) -> gimli::Result<gimli::Dwarf<Slice<'_>>> {
+        let parent = self
+            .skeletons
+            .as_ref()
+            .map(|skeletons| skeletons.file.dwarf());
+        if let Some(row) = slot.row {
+            let parent = parent.unwrap_or_else(|| self.dwarf());
+            return self
+                .package
+                .sections(row, &parent, |section| self.slice(section));
+        }
+        let mut dwarf = self.dwarf();
+        if let Some(parent) = parent {
+            dwarf.make_dwo(&parent);
+        }
+        if let Some(supplementary) = &self.supplementary {
+            dwarf.set_sup(supplementary.dwarf());
+        }
+        Ok(dwarf)
+    }
+
+    fn gimli_header<'a>(
+        &'a self,
+        slot: &UnitSlot,
+        dwarf: &gimli::Dwarf<Slice<'a>>,
+    ) -> gimli::Result<gimli::UnitHeader<Slice<'a>>> {
         let start = slot.header.offset as usize;
-        if slot.base == 0 {
-            let debug_info = self
-                .sections
-                .debug_info
-                .borrow(|section| self.slice(*section));
-            return debug_info.header_from_offset(gimli::DebugInfoOffset(start));
+        let missing = gimli::Error::MissingUnitDie;
+        match (slot.base, slot.row) {
+            // The parts of a package start with the unit.
+            (0, Some(_)) => return dwarf.debug_info.units().next()?.ok_or(missing),
+            (_, Some(_)) => return dwarf.debug_types.units().next()?.ok_or(missing),
+            (0, None) => {
+                return dwarf
+                    .debug_info
+                    .header_from_offset(gimli::DebugInfoOffset(start));
+            }
+            (_, None) => {}
         }
         // gimli has no way to start in the middle of .debug_types. Offsets within the unit, which
         // are all that is used of the header, are the same if the section starts with the unit.
@@ -459,7 +481,7 @@ impl DwarfFile {
             let rest = whole.slice().get(start..).unwrap_or_default();
             EndianSlice::new(rest, self.endian())
         });
-        section.units().next()?.ok_or(gimli::Error::MissingUnitDie)
+        section.units().next()?.ok_or(missing)
     }
 
     fn slice(&self, section: Option<usize>) -> Slice<'_> {
@@ -471,10 +493,7 @@ impl DwarfFile {
     }
 
     fn endian(&self) -> RunTimeEndian {
-        match self.elf.platform().byte_order {
-            ByteOrder::Little => RunTimeEndian::Little,
-            ByteOrder::Big => RunTimeEndian::Big,
-        }
+        endian(&self.elf)
     }
 
     pub(super) fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
@@ -492,6 +511,22 @@ impl DwarfFile {
             Some(offset) => self
                 .elf
                 .bad(&format!(".debug_types+{offset:#x}: {message}")),
+        }
+    }
+}
+
+fn endian(elf: &ElfFile) -> RunTimeEndian {
+    match elf.platform().byte_order {
+        ByteOrder::Little => RunTimeEndian::Little,
+        ByteOrder::Big => RunTimeEndian::Big,
+    }
+}
+
+/// Before DWARF 5 the ID that a skeleton and what was split off share is not in the header.
+fn note_split_ids(headers: &mut [UnitHeader], collected: &[Collected]) {
+    for &(offset, id) in collected.iter().flat_map(|run| &run.split_ids) {
+        if let Ok(number) = headers.binary_search_by_key(&offset, |header| header.offset) {
+            headers[number].dwo_id.get_or_insert(id);
         }
     }
 }
@@ -538,7 +573,14 @@ impl Strings for DwarfFile {
                 None => (self.name_sections.info, name.offset),
                 Some(offset) => (self.name_sections.types, offset),
             },
-            NameSource::Supplementary => return &[],
+            NameSource::Supplementary | NameSource::SupplementaryInline => {
+                let source = match name.source {
+                    NameSource::Supplementary => NameSource::Str,
+                    _ => NameSource::Inline,
+                };
+                let supplementary = self.supplementary.as_ref();
+                return supplementary.map_or(&[], |file| file.string(NameRef { source, ..name }));
+            }
         };
         usize::try_from(offset)
             .ok()
