@@ -129,7 +129,9 @@ def test_stacks_are_those_of_the_dwarf_session(kernel: str) -> None:
         assert kernel_range is not None
         for frames in expected.values():
             frames[:] = [
-                frame if kernel_range[0] <= frame[0] < kernel_range[1] else (frame[0], "", 0)
+                frame
+                if not frame[0] or kernel_range[0] <= frame[0] < kernel_range[1]
+                else (frame[0], "", 0)
                 for frame in frames
             ]
     for task in for_each_task(bare):

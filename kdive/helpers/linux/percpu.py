@@ -3,7 +3,7 @@
 
 from operator import index
 
-from kdive import IntegerLike, Object, Program
+from kdive import IntegerLike, Object, Program, sizeof
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
 
 __all__ = ("per_cpu", "per_cpu_ptr", "percpu_counter_sum", "percpu_counter_sum_positive")
@@ -27,10 +27,12 @@ def per_cpu_offset(prog: Program, cpu: IntegerLike) -> int:
         prog.cache["kdive.per_cpu_offset"] = offsets
     if offsets is None:
         return 0
-    if not 0 <= number < len(offsets):
-        raise IndexError(
-            f"CPU {number} is out of range: the kernel was built for {len(offsets)} CPUs"
-        )
+    count = offsets.type_.length
+    if count is None:
+        # Without debugging symbols the length may not be known, but masks of CPUs are as long.
+        count = 8 * sizeof(prog.type("struct cpumask"))
+    if not 0 <= number < count:
+        raise IndexError(f"CPU {number} is out of range: the kernel was built for {count} CPUs")
     offset: int = offsets[number].value_()
     return offset
 

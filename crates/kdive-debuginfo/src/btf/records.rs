@@ -47,6 +47,7 @@ pub struct Btf {
     strings: std::ops::Range<usize>,
     /// The length of the strings of all bases, which come before the own ones.
     strings_before: u32,
+    says_signs: bool,
 }
 
 /// One record.
@@ -161,8 +162,17 @@ impl Btf {
             first_id,
             strings,
             strings_before,
+            says_signs: false,
         };
         btf.offsets = btf.find_records(types, layout)?;
+        btf.says_signs = match &btf.base {
+            Some(base) => base.says_signs,
+            None => btf.ids().any(|id| {
+                btf.record(id).is_ok_and(|record| {
+                    record.kind == kind::ENUM64 || record.kind == kind::ENUM && record.flag
+                })
+            }),
+        };
         Ok(btf)
     }
 
@@ -202,6 +212,12 @@ impl Btf {
     /// The order of bytes.
     pub fn byte_order(&self) -> ByteOrder {
         self.byte_order
+    }
+
+    /// Whether the table tells signed enumerations and a signed `char` from unsigned ones, as
+    /// writers do since "bpf: Add btf enum64 support", Linux 6.0. A kernel has some of both.
+    pub(super) fn says_signs(&self) -> bool {
+        self.says_signs
     }
 
     /// The IDs of the table's own records, without those of its base.

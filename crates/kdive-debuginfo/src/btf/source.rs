@@ -17,6 +17,7 @@ use crate::{Result, TypeSource};
 pub struct BtfSource {
     btf: Arc<Btf>,
     pointer_size: u8,
+    char_is_signed: bool,
     /// The IDs of named records, sorted by name.
     names: Vec<u32>,
     /// The enumerators' names with the IDs of their enumerations, sorted; made when first needed.
@@ -27,8 +28,9 @@ pub struct BtfSource {
 const MAX_CHAIN: usize = 64;
 
 impl BtfSource {
-    /// Types of a target with pointers of `pointer_size` bytes.
-    pub fn new(btf: Arc<Btf>, pointer_size: u8) -> Result<BtfSource> {
+    /// Types of a target with pointers of `pointer_size` bytes. Old BTF does not say whether
+    /// `char` is signed; `char_is_signed` says what is usual for the architecture.
+    pub fn new(btf: Arc<Btf>, pointer_size: u8, char_is_signed: bool) -> Result<BtfSource> {
         let mut by_name = Vec::with_capacity(btf.ids().len());
         for id in btf.ids() {
             let record = btf.record(id)?;
@@ -41,6 +43,7 @@ impl BtfSource {
         Ok(BtfSource {
             btf,
             pointer_size,
+            char_is_signed,
             names,
             enumerators: OnceLock::new(),
         })
@@ -184,12 +187,26 @@ impl BtfSource {
             }
         } else {
             Shape::Int {
-                name,
                 size,
-                is_signed: encoding & SIGNED != 0,
+                is_signed: encoding & SIGNED != 0
+                    || self.char_is_signed && !self.btf.says_signs() && &*name == "char",
+                name,
                 byte_order,
             }
         })
+    }
+
+    /// Whether an enumeration has negative values.
+    fn is_signed(&self, record: &Record<'_>) -> Result<bool> {
+        if record.kind == kind::ENUM64 || self.btf.says_signs() {
+            return Ok(record.flag);
+        }
+        for index in 0..record.count as usize {
+            if (record.word(index * 2 + 1, &self.btf)? as i32) < 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn shape(&self, id: TypeId) -> Result<Shape> {
@@ -240,7 +257,7 @@ impl BtfSource {
                 // An enumeration without enumerators is only declared.
                 integer: (record.count != 0).then_some(EnumInteger::Plain {
                     size: u64::from(record.size_or_type),
-                    is_signed: record.flag,
+                    is_signed: self.is_signed(&record)?,
                 }),
             },
             kind::TYPEDEF => Shape::Typedef {
@@ -447,10 +464,8 @@ impl TypeSource for BtfSource {
                             i128::from(value)
                         }
                     }
-                    (_, true) => i128::from(low as i32),
-                    // Before the kind flag meant a sign ("bpf: Add btf enum64 support", 6.0),
-                    // negative enumerators were written the same way.
-                    (_, false) => i128::from(low),
+                    (_, is_signed) if is_signed || !self.btf.says_signs() => i128::from(low as i32),
+                    _ => i128::from(low),
                 };
                 Ok(EnumeratorDescription {
                     name: self.btf.string(word(0)?)?.into(),
@@ -568,7 +583,7 @@ mod tests {
 
     fn source(bytes: &[u8]) -> Result<BtfSource> {
         let btf = Btf::parse("sample", bytes.into(), None)?;
-        BtfSource::new(Arc::new(btf), 8)
+        BtfSource::new(Arc::new(btf), 8, true)
     }
 
     #[test]

@@ -27,8 +27,9 @@ const MAX_NAME: usize = 512;
 const MAX_NAMES: usize = 1 << 28;
 /// How many bytes of names are read at once.
 const BLOCK: usize = 1 << 16;
-/// A symbol that is followed by none nearby ends at the latest after this many bytes.
-const MAX_SIZE: u64 = 1 << 16;
+/// A symbol that is followed by none nearby ends at the latest after this many bytes; the larger
+/// tables of variables fit.
+const MAX_SIZE: u64 = 1 << 17;
 
 /// Where the parts of the table are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

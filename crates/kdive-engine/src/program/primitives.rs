@@ -74,6 +74,11 @@ impl Program {
         Ok(None)
     }
 
+    /// Whether `char` is signed in the ABI of the platform.
+    pub(crate) fn char_is_signed(&self) -> Result<bool> {
+        Ok(char_is_signed(self.known_platform()?))
+    }
+
     fn default_primitive(&self, primitive: PrimitiveType) -> Result<Type> {
         let platform = self.known_platform()?;
         let language = self.language();

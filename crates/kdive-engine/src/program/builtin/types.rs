@@ -136,7 +136,7 @@ impl Program {
             },
         };
         let btf = Arc::new(Btf::parse("BTF of the kernel", bytes.into(), None)?);
-        let source = BtfSource::new(btf.clone(), self.address_size()?)?;
+        let source = BtfSource::new(btf.clone(), self.address_size()?, self.char_is_signed()?)?;
         let imported = ImportedTypes::new(Arc::new(source), self, self.byte_order());
         Ok(Some(KernelTypes { btf, imported }))
     }
@@ -180,8 +180,11 @@ impl Module {
         let bytes = program.read_bytes(AddressSpace::Virtual, address, size)?;
         let origin = format!("BTF of the module {}", self.name());
         let btf = Btf::parse(&origin, bytes.into(), Some(kernel.btf.clone()))?;
-        let source: Arc<dyn TypeSource> =
-            Arc::new(BtfSource::new(Arc::new(btf), program.address_size()?)?);
+        let source: Arc<dyn TypeSource> = Arc::new(BtfSource::new(
+            Arc::new(btf),
+            program.address_size()?,
+            program.char_is_signed()?,
+        )?);
         Ok(Some(ImportedTypes::new(
             source,
             &program,
