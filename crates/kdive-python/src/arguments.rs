@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use kdive_engine::object::{Literal, Number};
-use kdive_target::ByteOrder;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -50,18 +49,6 @@ impl<'py> FromPyObject<'_, 'py> for Text {
             return Ok(Self(text.to_str()?.as_bytes().to_owned()));
         }
         bytes_of(&object).map(Self)
-    }
-}
-
-/// The name of a byte order; none is the program's.
-pub(crate) fn byte_order(name: Option<&str>) -> PyResult<Option<ByteOrder>> {
-    match name {
-        None => Ok(None),
-        Some("little") => Ok(Some(ByteOrder::Little)),
-        Some("big") => Ok(Some(ByteOrder::Big)),
-        Some(_) => Err(PyValueError::new_err(
-            "expected 'little', 'big', or None for byteorder",
-        )),
     }
 }
 

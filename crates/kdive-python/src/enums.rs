@@ -44,7 +44,7 @@ pub(crate) trait Enumeration: Copy + Eq + 'static {
     }
 }
 
-fn wrong_type(expected: &str, object: &Bound<'_, PyAny>) -> PyErr {
+pub(crate) fn wrong_type(expected: &str, object: &Bound<'_, PyAny>) -> PyErr {
     match object.get_type().qualname() {
         Ok(name) => PyTypeError::new_err(format!("expected {expected}, not {name}")),
         Err(error) => error,

@@ -340,6 +340,14 @@ impl TypeTemplateParameter {
         name: Option<&Bound<'_, PyAny>>,
         is_default: bool,
     ) -> PyResult<Self> {
+        let is_absent = argument
+            .cast::<Object>()
+            .is_ok_and(|object| object.get().inner.absence_reason().is_some());
+        if is_absent {
+            return Err(PyValueError::new_err(
+                "TypeTemplateParameter() first argument must not be absent Object",
+            ));
+        }
         let (content, owner) = content_of(argument, "TypeTemplateParameter")?;
         let name = optional_name(name, "TypeTemplateParameter")?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use kdive_debuginfo::description::Qualifiers;
 use kdive_engine::{Type as Inner, TypeKind};
 use kdive_target::ByteOrder;
-use pyo3::exceptions::PyAttributeError;
+use pyo3::exceptions::{PyAttributeError, PyLookupError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -30,6 +30,18 @@ impl Type {
 
     fn other(&self, inner: Inner, py: Python<'_>) -> Self {
         Self::new(inner, &self.prog, py)
+    }
+
+    /// The structure, union or class that this type is or stands for.
+    fn compound(&self) -> kdive_engine::Result<Inner> {
+        let real = self.inner.unaliased()?;
+        if real.kind().is_compound() {
+            return Ok(real);
+        }
+        Err(kdive_engine::Error::Type(format!(
+            "'{}' is not a structure, union, or class",
+            self.inner.unqualified().type_name()?
+        )))
     }
 
     /// The error for an attribute that types of this kind do not have.
@@ -234,9 +246,10 @@ impl Type {
     /// Whether a function takes more arguments than its parameters.
     #[getter]
     fn is_variadic(&self) -> PyResult<bool> {
-        self.inner
-            .is_variadic()
-            .ok_or_else(|| self.lacks("variadicity"))
+        self.inner.is_variadic().ok_or_else(|| {
+            let kind = kind_name(self.inner.kind());
+            PyAttributeError::new_err(format!("{kind} type cannot be variadic"))
+        })
     }
 
     /// The template arguments of a structure, union, class or function.
@@ -300,13 +313,26 @@ impl Type {
 
     /// Return a member by name, also of anonymous members and base classes.
     fn member(&self, py: Python<'_>, name: &str) -> PyResult<TypeMember> {
-        let member = py.detach(|| self.inner.declared_member(name)).or_raise()?;
-        Ok(TypeMember::from_engine(member, &self.prog, py))
+        let found = py.detach(|| {
+            let real = self.compound()?;
+            if real.has_member(name)? {
+                real.declared_member(name).map(Some)
+            } else {
+                Ok(None)
+            }
+        });
+        match found.or_raise()? {
+            Some(member) => Ok(TypeMember::from_engine(member, &self.prog, py)),
+            None => Err(PyLookupError::new_err(format!(
+                "'{}' has no member '{name}'",
+                self.inner.unqualified().type_name().or_raise()?
+            ))),
+        }
     }
 
     /// Return whether it has a member of this name, also in anonymous members.
     fn has_member(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
-        py.detach(|| self.inner.has_member(name)).or_raise()
+        py.detach(|| self.compound()?.has_member(name)).or_raise()
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {

@@ -402,18 +402,18 @@ impl Type {
         let mut count: u64 = 1;
         for _ in 0..MAX_DEPTH {
             if let Some(size) = current.data.size {
-                return count.checked_mul(size).ok_or_else(|| {
-                    Error::Overflow(format!("the size of {} is too large", self.kind_article()))
-                });
+                return count
+                    .checked_mul(size)
+                    .ok_or_else(|| Error::Overflow("type size is too large".to_owned()));
             }
             current = match &current.data.detail {
                 Detail::Array {
                     element,
                     length: Some(length),
                 } => {
-                    count = count.checked_mul(*length).ok_or_else(|| {
-                        Error::Overflow("the size of the array type is too large".to_owned())
-                    })?;
+                    count = count
+                        .checked_mul(*length)
+                        .ok_or_else(|| Error::Overflow("type size is too large".to_owned()))?;
                     element.get()?
                 }
                 Detail::Alias { target } => target.get()?,

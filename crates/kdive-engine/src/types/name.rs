@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn is_derived(kind: TypeKind) -> bool {
+pub(super) fn is_derived(kind: TypeKind) -> bool {
     matches!(
         kind,
         TypeKind::Pointer | TypeKind::Array | TypeKind::Function

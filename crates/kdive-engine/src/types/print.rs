@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::name::write_qualifiers;
+use super::name::{is_derived, write_qualifiers};
 use super::{Enumerator, Member, Type, TypeKind};
 use crate::{Error, Result};
 
@@ -21,7 +21,8 @@ impl Type {
     pub fn definition(&self) -> Result<String> {
         let mut printer = Printer::default();
         match self.kind() {
-            TypeKind::Typedef => printer.alias(self)?,
+            // An alias of an incomplete type says no more than its name.
+            TypeKind::Typedef if self.is_complete().unwrap_or(true) => printer.alias(self)?,
             _ if has_body(self)? => printer.body(self, 0)?,
             _ => self.write_name(&mut printer.out)?,
         }
@@ -31,7 +32,7 @@ impl Type {
     /// The declaration of a variable of this type; an anonymous type is written with its body.
     pub fn variable_declaration(&self, name: &str) -> Result<String> {
         let mut printer = Printer::default();
-        printer.declaration(self, name, 0)?;
+        printer.declaration(self, Some(name), 0)?;
         Ok(printer.out)
     }
 }
@@ -62,22 +63,26 @@ impl Printer {
         self.out.push_str("typedef ");
         let name = ty.name().map_or("", |name| name);
         if let Some(target) = ty.target()? {
-            return self.declaration(&target, name, 0);
+            return self.declaration(&target, Some(name), 0);
         }
         self.out.push_str(name);
         Ok(())
     }
 
-    fn declaration(&mut self, ty: &Type, name: &str, depth: usize) -> Result<()> {
+    fn declaration(&mut self, ty: &Type, name: Option<&str>, depth: usize) -> Result<()> {
         if ty.tag().is_none() && has_body(ty)? {
             self.body(ty, depth)?;
-            if !name.is_empty() {
+            if let Some(name) = name {
                 self.out.push(' ');
                 self.out.push_str(name);
             }
             return Ok(());
         }
-        ty.write_declaration(&mut self.out, name)
+        ty.write_declaration(&mut self.out, name.unwrap_or_default())?;
+        if name == Some("") && !is_derived(ty.kind()) {
+            self.out.push(' ');
+        }
+        Ok(())
     }
 
     /// The type with what it consists of; the first line continues the current one.
@@ -124,12 +129,12 @@ impl Printer {
     }
 
     fn member(&mut self, member: &Member, depth: usize) -> Result<()> {
-        let name = member.name.as_deref().unwrap_or("");
+        let name = member.name.as_deref();
         match member.ty() {
             Ok(ty) => self.declaration(&ty, name, depth)?,
             // One damaged member does not hide the others.
             Err(error @ Error::DebugInfo(_)) => {
-                let _ = write!(self.out, "/* {error} */ {name}");
+                let _ = write!(self.out, "/* {error} */ {}", name.unwrap_or_default());
                 return Ok(());
             }
             Err(error) => return Err(error),

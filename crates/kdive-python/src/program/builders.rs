@@ -8,10 +8,11 @@ use kdive_engine::{Type as EngineType, TypeKind};
 use kdive_target::ByteOrder;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PySequence;
 
 use super::Program;
-use crate::arguments::{Truth, byte_order};
-use crate::enums::Flags;
+use crate::arguments::Truth;
+use crate::enums::{Flags, wrong_type};
 use crate::errors::OrRaise;
 use crate::language::Language;
 use crate::parts::{TypeEnumerator, TypeMember, TypeParameter, TypeTemplateParameter};
@@ -28,34 +29,43 @@ impl<'a, 'py> Common<'a, 'py> {
     /// The language is by default that of the program.
     fn new(
         prog: &'a Bound<'py, Program>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
-    ) -> PyResult<Self> {
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
+    ) -> Self {
         let default = prog.get().inner.language();
         Self::derived(prog, qualifiers, language, default)
     }
 
     fn derived(
         prog: &'a Bound<'py, Program>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
         default: EngineLanguage,
-    ) -> PyResult<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             prog,
-            qualifiers: qualifiers.map_or(Ok(Qualifiers::empty()), Qualifiers::from_python)?,
-            language: language.map_or(default, |language| language.get().inner),
-        })
+            qualifiers: qualifiers.0,
+            language: language.0.unwrap_or(default),
+        }
     }
 
-    fn byte_order(&self, name: Option<&str>) -> PyResult<ByteOrder> {
-        if let Some(order) = byte_order(name)? {
+    fn byte_order(&self, given: Option<ByteOrder>) -> PyResult<ByteOrder> {
+        if let Some(order) = given {
             return Ok(order);
         }
         let platform = self.prog.get().inner.platform();
         platform
             .map(|platform| platform.byte_order)
             .ok_or_else(|| PyValueError::new_err("program byte order is not known"))
+    }
+
+    /// What an argument that is a type is to the engine.
+    fn own<'t>(&self, ty: &'t Bound<'py, Type>) -> PyResult<&'t EngineType> {
+        if ty.get().prog.is(self.prog) {
+            Ok(&ty.get().inner)
+        } else {
+            Err(PyValueError::new_err("type is from different program"))
+        }
     }
 
     fn finish(self, ty: &EngineType) -> Type {
@@ -66,12 +76,13 @@ impl<'a, 'py> Common<'a, 'py> {
     fn compound(
         self,
         kind: TypeKind,
-        tag: Option<&str>,
+        tag: &Bound<'py, PyAny>,
         size: Option<u64>,
         members: Option<&Bound<'py, PyAny>>,
         template_parameters: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Type> {
         let keyword = kind.keyword().unwrap_or_default();
+        let tag = tag_of(tag, keyword)?;
         let definition = match (size, members) {
             (Some(size), Some(members)) => Some((size, members_of(members)?)),
             (None, None) => None,
@@ -89,36 +100,105 @@ impl<'a, 'py> Common<'a, 'py> {
         // Members have byte orders of their own.
         let order = self.byte_order(None).unwrap_or(ByteOrder::HOST);
         let parameters = template_parameters_of(template_parameters)?;
-        let ty = EngineType::compound(kind, tag, definition, parameters, order, self.language);
+        let ty = EngineType::compound(
+            kind,
+            tag.as_deref(),
+            definition,
+            parameters,
+            order,
+            self.language,
+        );
         Ok(self.finish(&ty))
     }
 }
 
-/// The parts that the items of a sequence stand for.
+/// The qualifiers of a type to be made.
+#[derive(Default)]
+struct QualifiersArgument(Qualifiers);
+
+impl<'py> FromPyObject<'_, 'py> for QualifiersArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Qualifiers::from_python(&object).map(Self)
+    }
+}
+
+/// The language of a type to be made; none is that of the program, or of the type it refers to.
+#[derive(Default)]
+struct LanguageArgument(Option<EngineLanguage>);
+
+impl<'py> FromPyObject<'_, 'py> for LanguageArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_none() {
+            return Ok(Self(None));
+        }
+        match object.cast::<Language>() {
+            Ok(language) => Ok(Self(Some(language.get().inner))),
+            Err(_) => Err(wrong_type("Language", &object)),
+        }
+    }
+}
+
+/// The name of a byte order; none is the program's.
+#[derive(Default)]
+struct ByteOrderArgument(Option<ByteOrder>);
+
+impl<'py> FromPyObject<'_, 'py> for ByteOrderArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let name: Option<Option<&str>> = object.extract().ok();
+        match name {
+            Some(None) => Ok(Self(None)),
+            Some(Some("little")) => Ok(Self(Some(ByteOrder::Little))),
+            Some(Some("big")) => Ok(Self(Some(ByteOrder::Big))),
+            _ => Err(PyValueError::new_err(
+                "expected 'little', 'big', or None for byteorder",
+            )),
+        }
+    }
+}
+
+/// The tag of a structure, union, class or enumeration.
+fn tag_of(tag: &Bound<'_, PyAny>, keyword: &str) -> PyResult<Option<String>> {
+    tag.extract()
+        .map_err(|_| PyTypeError::new_err(format!("{keyword}_type() tag must be str or None")))
+}
+
+/// The parts that the items of a sequence stand for; `optional` is what may stand in its place.
 fn parts<'py, T>(
     items: &Bound<'py, PyAny>,
-    message: &'static str,
+    name: &str,
+    optional: &str,
+    class: &str,
     part: impl Fn(&Bound<'py, PyAny>) -> Option<T>,
 ) -> PyResult<Vec<T>> {
+    let items = items
+        .cast::<PySequence>()
+        .map_err(|_| PyTypeError::new_err(format!("{name}s must be sequence{optional}")))?;
     items
-        .try_iter()
-        .map_err(|_| PyTypeError::new_err(message))?
-        .map(|item| part(&item?).ok_or_else(|| PyTypeError::new_err(message)))
+        .try_iter()?
+        .map(|item| {
+            part(&item?).ok_or_else(|| PyTypeError::new_err(format!("{name} must be {class}")))
+        })
         .collect()
 }
 
 fn members_of(members: &Bound<'_, PyAny>) -> PyResult<Vec<Member>> {
-    parts(
-        members,
-        "members must be sequence of TypeMember",
-        |member| Some(member.cast::<TypeMember>().ok()?.get().inner.clone()),
-    )
+    parts(members, "member", " or None", "TypeMember", |member| {
+        Some(member.cast::<TypeMember>().ok()?.get().inner.clone())
+    })
 }
 
 fn enumerators_of(enumerators: &Bound<'_, PyAny>) -> PyResult<Vec<Enumerator>> {
     parts(
         enumerators,
-        "enumerators must be sequence of TypeEnumerator",
+        "enumerator",
+        " or None",
+        "TypeEnumerator",
         |enumerator| {
             Some(
                 enumerator
@@ -133,11 +213,9 @@ fn enumerators_of(enumerators: &Bound<'_, PyAny>) -> PyResult<Vec<Enumerator>> {
 }
 
 fn parameters_of(parameters: &Bound<'_, PyAny>) -> PyResult<Vec<Parameter>> {
-    parts(
-        parameters,
-        "parameters must be sequence of TypeParameter",
-        |parameter| Some(parameter.cast::<TypeParameter>().ok()?.get().inner.clone()),
-    )
+    parts(parameters, "parameter", "", "TypeParameter", |parameter| {
+        Some(parameter.cast::<TypeParameter>().ok()?.get().inner.clone())
+    })
 }
 
 fn template_parameters_of(
@@ -146,94 +224,99 @@ fn template_parameters_of(
     let Some(parameters) = parameters else {
         return Ok(Vec::new());
     };
-    let message = "template_parameters must be sequence of TypeTemplateParameter";
-    parts(parameters, message, |parameter| {
-        Some(
-            parameter
-                .cast::<TypeTemplateParameter>()
-                .ok()?
-                .get()
-                .inner
-                .clone(),
-        )
-    })
+    parts(
+        parameters,
+        "template parameter",
+        "",
+        "TypeTemplateParameter",
+        |parameter| {
+            Some(
+                parameter
+                    .cast::<TypeTemplateParameter>()
+                    .ok()?
+                    .get()
+                    .inner
+                    .clone(),
+            )
+        },
+    )
 }
 
 #[pymethods]
 impl Program {
     /// Make `void`.
-    #[pyo3(signature = (*, qualifiers=None, language=None))]
+    #[pyo3(signature = (*, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()))]
     #[pyo3(text_signature = "($self, *, qualifiers=Qualifiers.NONE, language=None)")]
-    fn void_type<'py>(
-        slf: &Bound<'py, Self>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
-    ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
+    fn void_type(
+        slf: &Bound<'_, Self>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
+    ) -> Type {
+        let common = Common::new(slf, qualifiers, language);
         let ty = EngineType::void(common.language);
-        Ok(common.finish(&ty))
+        common.finish(&ty)
     }
 
     /// Make an integer type.
     #[pyo3(signature = (
-        name, size, is_signed, byteorder=None, *, qualifiers=None, language=None
+        name, size, is_signed, byteorder=ByteOrderArgument::default(), *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(text_signature = "($self, name, size, is_signed, byteorder=None, *, \
         qualifiers=Qualifiers.NONE, language=None)")]
-    fn int_type<'py>(
-        slf: &Bound<'py, Self>,
+    fn int_type(
+        slf: &Bound<'_, Self>,
         name: &str,
         size: u64,
         is_signed: Truth,
-        byteorder: Option<&str>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        byteorder: ByteOrderArgument,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
-        let order = common.byte_order(byteorder)?;
+        let common = Common::new(slf, qualifiers, language);
+        let order = common.byte_order(byteorder.0)?;
         let ty = EngineType::int(name, size, is_signed.0, order, common.language);
         Ok(common.finish(&ty))
     }
 
     /// Make a truth value type; the arguments are those of `int_type`.
-    #[pyo3(signature = (name, size, byteorder=None, *, qualifiers=None, language=None))]
+    #[pyo3(signature = (name, size, byteorder=ByteOrderArgument::default(), *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()))]
     #[pyo3(text_signature = "($self, name, size, byteorder=None, *, \
         qualifiers=Qualifiers.NONE, language=None)")]
-    fn bool_type<'py>(
-        slf: &Bound<'py, Self>,
+    fn bool_type(
+        slf: &Bound<'_, Self>,
         name: &str,
         size: u64,
-        byteorder: Option<&str>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        byteorder: ByteOrderArgument,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
-        let order = common.byte_order(byteorder)?;
+        let common = Common::new(slf, qualifiers, language);
+        let order = common.byte_order(byteorder.0)?;
         let ty = EngineType::bool(name, size, order, common.language);
         Ok(common.finish(&ty))
     }
 
     /// Make a floating-point type; the arguments are those of `int_type`.
-    #[pyo3(signature = (name, size, byteorder=None, *, qualifiers=None, language=None))]
+    #[pyo3(signature = (name, size, byteorder=ByteOrderArgument::default(), *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()))]
     #[pyo3(text_signature = "($self, name, size, byteorder=None, *, \
         qualifiers=Qualifiers.NONE, language=None)")]
-    fn float_type<'py>(
-        slf: &Bound<'py, Self>,
+    fn float_type(
+        slf: &Bound<'_, Self>,
         name: &str,
         size: u64,
-        byteorder: Option<&str>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        byteorder: ByteOrderArgument,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
-        let order = common.byte_order(byteorder)?;
+        let common = Common::new(slf, qualifiers, language);
+        let order = common.byte_order(byteorder.0)?;
         let ty = EngineType::float(name, size, order, common.language);
         Ok(common.finish(&ty))
     }
 
     /// Make a structure type; without size and members, one that is only declared.
     #[pyo3(signature = (
-        tag, size=None, members=None, *, template_parameters=None, qualifiers=None, language=None
+        tag, size=None, members=None, *, template_parameters=None, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(
         text_signature = "($self, tag, size=None, members=None, *, template_parameters=(), \
@@ -241,14 +324,14 @@ impl Program {
     )]
     fn struct_type<'py>(
         slf: &Bound<'py, Self>,
-        tag: Option<&str>,
+        tag: &Bound<'py, PyAny>,
         size: Option<u64>,
         members: Option<&Bound<'py, PyAny>>,
         template_parameters: Option<&Bound<'py, PyAny>>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        Common::new(slf, qualifiers, language)?.compound(
+        Common::new(slf, qualifiers, language).compound(
             TypeKind::Struct,
             tag,
             size,
@@ -259,7 +342,7 @@ impl Program {
 
     /// Make a union type; the arguments are those of `struct_type`.
     #[pyo3(signature = (
-        tag, size=None, members=None, *, template_parameters=None, qualifiers=None, language=None
+        tag, size=None, members=None, *, template_parameters=None, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(
         text_signature = "($self, tag, size=None, members=None, *, template_parameters=(), \
@@ -267,14 +350,14 @@ impl Program {
     )]
     fn union_type<'py>(
         slf: &Bound<'py, Self>,
-        tag: Option<&str>,
+        tag: &Bound<'py, PyAny>,
         size: Option<u64>,
         members: Option<&Bound<'py, PyAny>>,
         template_parameters: Option<&Bound<'py, PyAny>>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        Common::new(slf, qualifiers, language)?.compound(
+        Common::new(slf, qualifiers, language).compound(
             TypeKind::Union,
             tag,
             size,
@@ -285,7 +368,7 @@ impl Program {
 
     /// Make a class type; the arguments are those of `struct_type`.
     #[pyo3(signature = (
-        tag, size=None, members=None, *, template_parameters=None, qualifiers=None, language=None
+        tag, size=None, members=None, *, template_parameters=None, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(
         text_signature = "($self, tag, size=None, members=None, *, template_parameters=(), \
@@ -293,14 +376,14 @@ impl Program {
     )]
     fn class_type<'py>(
         slf: &Bound<'py, Self>,
-        tag: Option<&str>,
+        tag: &Bound<'py, PyAny>,
         size: Option<u64>,
         members: Option<&Bound<'py, PyAny>>,
         template_parameters: Option<&Bound<'py, PyAny>>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        Common::new(slf, qualifiers, language)?.compound(
+        Common::new(slf, qualifiers, language).compound(
             TypeKind::Class,
             tag,
             size,
@@ -311,22 +394,43 @@ impl Program {
 
     /// Make an enumeration type; without type and enumerators, one that is only declared.
     #[pyo3(signature = (
-        tag, r#type=None, enumerators=None, *, qualifiers=None, language=None
+        tag, r#type=None, enumerators=None, *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(text_signature = "($self, tag, type=None, enumerators=None, *, \
         qualifiers=Qualifiers.NONE, language=None)")]
     fn enum_type<'py>(
         slf: &Bound<'py, Self>,
-        tag: Option<&str>,
-        r#type: Option<&Bound<'py, Type>>,
+        tag: &Bound<'py, PyAny>,
+        r#type: Option<&Bound<'py, PyAny>>,
         enumerators: Option<&Bound<'py, PyAny>>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
+        let common = Common::new(slf, qualifiers, language);
+        let tag = tag_of(tag, "enum")?;
+        let r#type = match r#type.map(Bound::cast::<Type>) {
+            None => None,
+            Some(Ok(ty)) => Some(ty),
+            Some(Err(_)) => {
+                return Err(PyTypeError::new_err(
+                    "enum_type() compatible type must be Type or None",
+                ));
+            }
+        };
         let definition = match (r#type, enumerators) {
             (Some(ty), Some(enumerators)) => {
-                Some((ty.get().inner.clone(), enumerators_of(enumerators)?))
+                let ty = common.own(ty)?;
+                if ty.kind() != TypeKind::Int {
+                    return Err(PyValueError::new_err(
+                        "enum_type() compatible type must be integer type",
+                    ));
+                }
+                if !ty.qualifiers().is_empty() {
+                    return Err(PyValueError::new_err(
+                        "enum_type() compatible type must be unqualified",
+                    ));
+                }
+                Some((ty.clone(), enumerators_of(enumerators)?))
             }
             (None, None) => None,
             (Some(_), None) => {
@@ -339,28 +443,29 @@ impl Program {
             }
         };
         let order = common.byte_order(None).unwrap_or(ByteOrder::HOST);
-        let ty = EngineType::enumeration(tag, definition, order, common.language).or_raise()?;
+        let ty = EngineType::enumeration(tag.as_deref(), definition, order, common.language)
+            .or_raise()?;
         Ok(common.finish(&ty))
     }
 
     /// Make a type alias.
-    #[pyo3(signature = (name, r#type, *, qualifiers=None, language=None))]
+    #[pyo3(signature = (name, r#type, *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()))]
     #[pyo3(text_signature = "($self, name, type, *, qualifiers=Qualifiers.NONE, language=None)")]
     fn typedef_type<'py>(
         slf: &Bound<'py, Self>,
         name: &str,
         r#type: &Bound<'py, Type>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
-        let common = Common::new(slf, qualifiers, language)?;
-        let ty = EngineType::typedef(name, r#type.get().inner.clone(), common.language);
+        let common = Common::new(slf, qualifiers, language);
+        let ty = EngineType::typedef(name, common.own(r#type)?.clone(), common.language);
         Ok(common.finish(&ty))
     }
 
     /// Make a pointer type.
     #[pyo3(signature = (
-        r#type, size=None, byteorder=None, *, qualifiers=None, language=None
+        r#type, size=None, byteorder=ByteOrderArgument::default(), *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(text_signature = "($self, type, size=None, byteorder=None, *, \
         qualifiers=Qualifiers.NONE, language=None)")]
@@ -368,13 +473,14 @@ impl Program {
         slf: &Bound<'py, Self>,
         r#type: &Bound<'py, Type>,
         size: Option<u64>,
-        byteorder: Option<&str>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        byteorder: ByteOrderArgument,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
         let target = &r#type.get().inner;
-        let common = Common::derived(slf, qualifiers, language, target.language())?;
-        if size.is_none() && byteorder.is_none() && common.language == target.language() {
+        let common = Common::derived(slf, qualifiers, language, target.language());
+        common.own(r#type)?;
+        if size.is_none() && byteorder.0.is_none() && common.language == target.language() {
             let ty = slf
                 .get()
                 .inner
@@ -386,14 +492,14 @@ impl Program {
             Some(size) => size,
             None => u64::from(slf.get().inner.address_size().or_raise()?),
         };
-        let order = common.byte_order(byteorder)?;
+        let order = common.byte_order(byteorder.0)?;
         let kind = PointerKind::Pointer;
         let ty = EngineType::pointer(target.clone(), kind, size, order, common.language);
         Ok(common.finish(&ty))
     }
 
     /// Make an array type.
-    #[pyo3(signature = (r#type, length=None, *, qualifiers=None, language=None))]
+    #[pyo3(signature = (r#type, length=None, *, qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()))]
     #[pyo3(
         text_signature = "($self, type, length=None, *, qualifiers=Qualifiers.NONE, \
         language=None)"
@@ -402,11 +508,12 @@ impl Program {
         slf: &Bound<'py, Self>,
         r#type: &Bound<'py, Type>,
         length: Option<u64>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
         let element = &r#type.get().inner;
-        let common = Common::derived(slf, qualifiers, language, element.language())?;
+        let common = Common::derived(slf, qualifiers, language, element.language());
+        common.own(r#type)?;
         let ty = EngineType::array(element.clone(), length, common.language);
         Ok(common.finish(&ty))
     }
@@ -414,7 +521,7 @@ impl Program {
     /// Make a function type.
     #[pyo3(signature = (
         r#type, parameters, is_variadic=Truth(false), *, template_parameters=None,
-        qualifiers=None, language=None
+        qualifiers=QualifiersArgument::default(), language=LanguageArgument::default()
     ))]
     #[pyo3(text_signature = "($self, type, parameters, is_variadic=False, *, \
         template_parameters=(), qualifiers=Qualifiers.NONE, language=None)")]
@@ -424,11 +531,12 @@ impl Program {
         parameters: &Bound<'py, PyAny>,
         is_variadic: Truth,
         template_parameters: Option<&Bound<'py, PyAny>>,
-        qualifiers: Option<&Bound<'py, PyAny>>,
-        language: Option<&Bound<'py, Language>>,
+        qualifiers: QualifiersArgument,
+        language: LanguageArgument,
     ) -> PyResult<Type> {
         let returns = &r#type.get().inner;
-        let common = Common::derived(slf, qualifiers, language, returns.language())?;
+        let common = Common::derived(slf, qualifiers, language, returns.language());
+        common.own(r#type)?;
         let ty = EngineType::function(
             returns.clone(),
             parameters_of(parameters)?,
