@@ -1,5 +1,6 @@
 //! Unwind tables of large files, kept on disk between processes.
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use kdive_debuginfo::cache::{IndexCache, ItemKind};
@@ -56,7 +57,7 @@ impl KeptTable {
         let mut origin = format!("{code:x?}");
         for part in parts.into_iter().flatten() {
             let (section, size) = (part.section, part.section.size);
-            origin += &format!(" {} {:x}+{size:x}", section.name, section.address);
+            let _ = write!(origin, " {} {:x}+{size:x}", section.name, section.address);
         }
         Some(Self {
             cache: IndexCache::of_user()?,

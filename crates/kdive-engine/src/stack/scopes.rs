@@ -1,11 +1,12 @@
 //! The functions and lines of program counters, kept for the next stack that has them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use kdive_debuginfo::CodeSource;
-use kdive_debuginfo::code::{FunctionScope, SourceLine};
+use kdive_debuginfo::code::{FunctionScope, SourceLine, VariableDescription, VariableValue};
+use kdive_debuginfo::description::{ConstantValue, TypeId};
 
 use crate::Result;
 use crate::program::Program;
@@ -20,11 +21,67 @@ pub(crate) struct Located {
     pub(crate) line: Option<SourceLine>,
     /// Innermost first; empty if only the line is known.
     pub(crate) scopes: Arc<[FunctionScope]>,
+    address: u64,
+    /// Of each scope, when somebody asked.
+    variables: Box<[OnceLock<Box<[Variable]>>]>,
+}
+
+/// A parameter or a variable, as it is at the address.
+pub(crate) struct Variable {
+    pub(crate) entry: TypeId,
+    pub(crate) name: Arc<str>,
+    pub(crate) type_id: Option<TypeId>,
+    pub(crate) value: Value,
+}
+
+/// How the value of a variable is found.
+pub(crate) enum Value {
+    Expression(Box<[u8]>),
+    Constant(ConstantValue),
+    OptimizedOut,
+}
+
+impl From<VariableDescription<'_>> for Variable {
+    fn from(description: VariableDescription<'_>) -> Self {
+        Self {
+            entry: description.entry,
+            name: description.name,
+            type_id: description.type_id,
+            value: match description.value {
+                VariableValue::Expression(bytes) => Value::Expression(bytes.into()),
+                VariableValue::Constant(value) => Value::Constant(value),
+                VariableValue::OptimizedOut => Value::OptimizedOut,
+            },
+        }
+    }
 }
 
 impl Located {
     pub(crate) fn code(&self) -> Option<&dyn CodeSource> {
         self.types.source().code()
+    }
+
+    /// The variables of one of the scopes, those of the outermost block first.
+    pub(crate) fn variables(&self, scope: usize) -> Result<&[Variable]> {
+        let (Some(kept), Some(scope), Some(code)) = (
+            self.variables.get(scope),
+            self.scopes.get(scope),
+            self.code(),
+        ) else {
+            return Ok(&[]);
+        };
+        if let Some(variables) = kept.get() {
+            return Ok(variables);
+        }
+        let mut variables = Vec::new();
+        for block in &scope.blocks {
+            variables.extend(
+                code.variables(*block, self.address)?
+                    .into_iter()
+                    .map(Variable::from),
+            );
+        }
+        Ok(kept.get_or_init(|| variables.into()))
     }
 }
 
@@ -69,6 +126,8 @@ fn find(program: &Program, address: u64) -> Result<Option<Located>> {
             return Ok(Some(Located {
                 types: types.clone(),
                 line,
+                address,
+                variables: scopes.iter().map(|_| OnceLock::new()).collect(),
                 scopes,
             }));
         }

@@ -302,6 +302,13 @@ impl Program {
         let symbol = |name| -> Result<Option<u64>> {
             Ok(self.symbol_named(name)?.map(|symbol| symbol.address))
         };
+        // A dump mostly tells this one, which is cheaper than all symbols of a kernel.
+        let told = self
+            .target()
+            .and_then(|target| target.vmcoreinfo.as_ref()?.symbol("_stext"));
+        if told.is_some_and(|start| self.stacks().tables.snapshot().is_code(start)) {
+            return Ok(());
+        }
         let (Some(start), Some(end), Some(ips), Some(ips_end), Some(entries)) = (
             symbol("_stext")?,
             symbol("_etext")?,

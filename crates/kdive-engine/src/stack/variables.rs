@@ -1,13 +1,13 @@
 //! Parameters and variables of frames.
 
 use kdive_debuginfo::CodeSource;
-use kdive_debuginfo::code::{CallParameter, VariableDescription, VariableValue};
+use kdive_debuginfo::code::CallParameter;
 use kdive_debuginfo::description::TypeId;
 use kdive_unwind::expression::{
     self, Context, DieReference, Encoding, Location, Piece, Unavailable, Value, ValueType,
 };
 
-use super::scopes::Located;
+use super::scopes::{self, Located, Variable};
 use super::{Inner, StackFrame};
 use crate::object::{AbsenceReason, Object};
 use crate::program::ObjectKinds;
@@ -21,25 +21,17 @@ impl StackFrame {
     /// The names of the parameters and variables that can be seen in the frame, those of the
     /// outermost block first.
     pub fn locals(&self) -> Result<Vec<String>> {
-        Ok(self
-            .variables()?
-            .into_iter()
+        let variables = self.variables()?.iter();
+        Ok(variables
             .map(|variable| variable.name.to_string())
             .collect())
     }
 
-    fn variables(&self) -> Result<Vec<VariableDescription<'_>>> {
-        let (Some(scope), Some(code)) = (
-            self.scope(),
-            self.located().and_then(|located| located.code()),
-        ) else {
-            return Ok(Vec::new());
-        };
-        let mut variables = Vec::new();
-        for block in &scope.blocks {
-            variables.extend(code.variables(*block, self.lookup_pc())?);
+    fn variables(&self) -> Result<&[Variable]> {
+        match (self.located(), self.index()) {
+            (Some(located), Some(index)) => located.variables(index.scope),
+            _ => Ok(&[]),
         }
-        Ok(variables)
     }
 
     /// The parameter or variable of this name that can be seen in the frame, the innermost one;
@@ -82,12 +74,8 @@ impl StackFrame {
         let Some(located) = self.located() else {
             return Ok(None);
         };
-        let variables = self.variables()?;
-        let Some(variable) = variables
-            .into_iter()
-            .rev()
-            .find(|variable| &*variable.name == name)
-        else {
+        let mut variables = self.variables()?.iter().rev();
+        let Some(variable) = variables.find(|variable| &*variable.name == name) else {
             return Ok(None);
         };
         self.value_of(located, variable).map(Some)
@@ -96,7 +84,7 @@ impl StackFrame {
     fn value_of(
         &self,
         located: &Located,
-        variable: VariableDescription<'_>,
+        variable: &Variable,
     ) -> Result<(Object, Option<Unavailable>)> {
         let program = self.trace.program();
         let ty = located.types.get(variable.type_id)?;
@@ -108,12 +96,12 @@ impl StackFrame {
             };
             Object::absent(program, ty.clone(), kind, None).map(|object| (object, Some(reason)))
         };
-        let expression = match variable.value {
-            VariableValue::Constant(value) => {
-                return Ok((ImportedTypes::constant(program, ty, value)?, None));
+        let expression = match &variable.value {
+            scopes::Value::Constant(value) => {
+                return Ok((ImportedTypes::constant(program, ty, value.clone())?, None));
             }
-            VariableValue::OptimizedOut => return absent(Unavailable::OptimizedOut),
-            VariableValue::Expression(expression) => expression,
+            scopes::Value::OptimizedOut => return absent(Unavailable::OptimizedOut),
+            scopes::Value::Expression(expression) => expression,
         };
         let (Some(index), Some(code), Some(function)) =
             (self.index(), located.code(), located.scopes.last())
