@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kdive_engine::object::{Literal, Number};
+use kdive_engine::object::{Literal, Number, Word};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -74,6 +74,24 @@ pub(crate) fn number_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
         return integer_of(&index).map(Some);
     }
     Ok(None)
+}
+
+/// An exact `int` of at most 64 bits; none for anything else.
+pub(crate) fn small_integer(object: &Bound<'_, PyAny>) -> Option<i64> {
+    if !object.is_exact_instance_of::<PyInt>() {
+        return None;
+    }
+    object.extract().ok()
+}
+
+/// The Python number for a word.
+pub(crate) fn word_to_python(py: Python<'_>, word: Word) -> PyResult<Bound<'_, PyAny>> {
+    let number = if word.is_signed {
+        (word.bits as i64).into_pyobject(py)?
+    } else {
+        word.bits.into_pyobject(py)?
+    };
+    Ok(number.into_any())
 }
 
 /// An integer modulo 2^128, as an operand of C's operators can be at most.

@@ -1,5 +1,10 @@
 //! Parts of objects: members, elements, slices, strings, addresses.
 
+#![allow(
+    clippy::inline_always,
+    reason = "objects that are returned in memory and moved cost as much as finding them"
+)]
+
 use std::sync::Arc;
 
 use kdive_target::AddressSpace;
@@ -10,6 +15,7 @@ use crate::{Error, Result};
 
 impl Object {
     /// A part of this object: what lies `bit_offset` bits into it.
+    #[inline(always)]
     pub(crate) fn part(
         &self,
         ty: Type,
@@ -28,50 +34,53 @@ impl Object {
                 bit_field_size,
             )),
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
-            Place::Value(value) => {
-                let layout = Layout::of(&ty, bit_field_size)?;
-                if layout.encoding == Encoding::None {
-                    // A flexible array is not part of the structure's value.
-                    return Self::absent(&self.program, ty, AbsenceReason::Other, None);
-                }
-                let own = self.layout()?;
-                if bit_offset
-                    .checked_add(layout.bits)
-                    .is_none_or(|end| end > own.bits)
-                {
-                    return Err(Error::OutOfBounds("out of bounds of value".to_owned()));
-                }
-                let part = match value {
-                    Value::Bytes(bytes) => bits::decode(&layout, bytes, bit_offset)?,
-                    number => bits::decode(&layout, &bits::encode(&own, number)?, bit_offset)?,
-                };
-                let part = part.ok_or_else(|| {
-                    Error::Type(format!("cannot read object with {}", ty.kind_article()))
-                })?;
-                Ok(Self::with_value(&self.program, ty, bit_field_size, part))
-            }
+            Place::Value(value) => self.part_of_value(value, ty, bit_offset, bit_field_size),
         }
     }
 
+    fn part_of_value(
+        &self,
+        value: &Value,
+        ty: Type,
+        bit_offset: u64,
+        bit_field_size: Option<u64>,
+    ) -> Result<Object> {
+        let layout = Layout::of(&ty, bit_field_size)?;
+        if layout.encoding == Encoding::None {
+            // A flexible array is not part of the structure's value.
+            return Self::absent(&self.program, ty, AbsenceReason::Other, None);
+        }
+        let own = self.layout()?;
+        if bit_offset
+            .checked_add(layout.bits)
+            .is_none_or(|end| end > own.bits)
+        {
+            return Err(Error::OutOfBounds("out of bounds of value".to_owned()));
+        }
+        let part = match value {
+            Value::Bytes(bytes) => bits::decode(&layout, bytes, bit_offset)?,
+            number => bits::decode(&layout, &bits::encode(&own, number)?, bit_offset)?,
+        };
+        let part = part
+            .ok_or_else(|| Error::Type(format!("cannot read object with {}", ty.kind_article())))?;
+        Ok(Self::with_value(&self.program, ty, bit_field_size, part))
+    }
+
     /// The pointer's value; of an array or function, its address.
+    #[inline]
     pub(crate) fn pointer_value(&self) -> Result<u64> {
         match &self.place {
             Place::Reference {
                 address,
                 bit_offset: 0,
-            } if !matches!(self.ty.kind(), TypeKind::Pointer | TypeKind::Typedef) => Ok(*address),
-            _ => match self.load()? {
-                Value::Integer(value) => Ok(value as u64),
-                _ => Err(Error::Type(format!(
-                    "'{}' is not a pointer",
-                    self.type_name_or_kind()
-                ))),
-            },
+            } if self.ty.real()?.kind() != TypeKind::Pointer => Ok(*address),
+            _ => self.pointer_of_layout(),
         }
     }
 
     /// A member of a structure, union or class, or of what a pointer to one points to; none if
     /// the type has members and this is not one of them.
+    #[inline(always)]
     pub fn find_member(&self, name: &str) -> Result<Option<Object>> {
         let real = self.ty.real()?;
         if real.kind() == TypeKind::Pointer {
@@ -110,7 +119,11 @@ impl Object {
         real.member_names()
     }
 
+    #[inline]
     fn pointer_of_layout(&self) -> Result<u64> {
+        if let Some(word) = self.word()? {
+            return Ok(word.bits);
+        }
         match self.load()? {
             Value::Integer(value) => Ok(value as u64),
             _ => Err(Error::Type(format!(
@@ -333,6 +346,9 @@ impl Object {
                 Place::Value(_) => Ok(true),
             },
             _ => {
+                if let Some(word) = self.word()? {
+                    return Ok(word.bits != 0);
+                }
                 let layout = self.layout()?;
                 if matches!(layout.encoding, Encoding::None) || real.kind().is_compound() {
                     return Err(self.no_bool());

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use super::convert::decayed_type;
 use super::wide_float::{Precision, WideFloat};
+use super::word::step;
 use super::{Encoding, Layout, Number, Object, Place, Value};
 use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind};
 use crate::{Error, Result};
@@ -297,6 +298,9 @@ impl Object {
     /// Computes `self operator other` as C does; integers wrap, and shifts by at least the width
     /// shift everything out.
     pub fn binary(&self, operator: BinaryOperator, other: &Object) -> Result<Object> {
+        if let Some(result) = self.binary_word(operator, other)? {
+            return Ok(result);
+        }
         let (l, r) = (Operand::of(self)?, Operand::of(other)?);
         let names = (l.ty.clone(), r.ty.clone());
         let invalid = || -> Error {
@@ -378,16 +382,8 @@ impl Object {
         Object::from_number(&self.program, promoted.into_type(), result, bit_field_size)
     }
 
-    /// The size of what a pointer points to; `void` and functions count as one byte, as in GNU C.
-    fn step(pointer: &Operand) -> Result<u64> {
-        match pointer.target()? {
-            Some(target) if target.unaliased_kind()? != TypeKind::Void => target.size(),
-            _ => Ok(1),
-        }
-    }
-
     fn move_pointer(&self, l: Operand, index: &Object, backwards: bool) -> Result<Object> {
-        let offset = (index.number()?.to_bits() as u64).wrapping_mul(Self::step(&l)?);
+        let offset = (index.number()?.to_bits() as u64).wrapping_mul(step(l.ty.real()?)?);
         let start = self.decayed_value()?;
         let address = if backwards {
             start.wrapping_sub(offset)
@@ -415,8 +411,8 @@ impl Object {
         other: &Object,
         r: &Operand,
     ) -> Result<Option<Object>> {
-        let step = Self::step(l)?;
-        if step != Self::step(r)? || step == 0 {
+        let size = step(l.ty.real()?)?;
+        if size != step(r.ty.real()?)? || size == 0 {
             return Ok(None);
         }
         let (Some(left), Some(right)) = (l.target()?, r.target()?) else {
@@ -426,13 +422,16 @@ impl Object {
             return Ok(None);
         }
         let difference = self.decayed_value()?.wrapping_sub(other.decayed_value()?) as i64;
-        let elements = i128::from(difference) / i128::from(step);
+        let elements = i128::from(difference) / i128::from(size);
         let ty = self.program.primitive_type(PrimitiveType::PtrdiffT)?;
         Object::from_integer(&self.program, ty, elements).map(Some)
     }
 
     /// Computes `operator self`.
     pub fn unary(&self, operator: UnaryOperator) -> Result<Object> {
+        if let Some(result) = self.unary_word(operator)? {
+            return Ok(result);
+        }
         let operand = Operand::of(self)?;
         let is_valid = match operator {
             UnaryOperator::Not => operand.is_integer(),
@@ -465,6 +464,9 @@ impl Object {
 
     /// Compares as C does; none if one of the operands is not a number (NaN).
     pub fn compare(&self, other: &Object) -> Result<Comparison> {
+        if let Some(ordering) = self.compare_word(other)? {
+            return Ok(Some(ordering));
+        }
         let (l, r) = (Operand::of(self)?, Operand::of(other)?);
         if l.is_pointer() && r.is_pointer() {
             return Ok(Some(self.decayed_value()?.cmp(&other.decayed_value()?)));

@@ -8,8 +8,14 @@ use crate::{Error, Result};
 
 /// Converts like a cast in C: `(type)object`.
 pub fn cast(ty: &Type, object: &Object) -> Result<Object> {
-    let real = ty.unaliased()?;
+    let real = ty.real()?;
     let to = real.kind();
+    if matches!(to, TypeKind::Int | TypeKind::Pointer)
+        && real.layout()?.bits <= 64
+        && let Some(word) = object.word()?
+    {
+        return Object::of_word(&object.program, ty.clone(), word.bits);
+    }
     match to {
         TypeKind::Void => Object::absent(&object.program, ty.clone(), AbsenceReason::Other, None),
         _ if to == TypeKind::Function || !real.is_complete()? => Err(Error::Type(format!(

@@ -12,6 +12,7 @@ mod literal;
 mod number;
 mod repr;
 mod wide_float;
+mod word;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use kdive_target::{AddressSpace, ByteOrder};
 pub use literal::Literal;
 pub use number::Number;
 pub use wide_float::WideFloat;
+pub use word::Word;
 
 use crate::program::Program;
 use crate::types::{Type, TypeKind};
@@ -91,6 +93,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    #[inline]
     pub(crate) fn of(ty: &Type, bit_field_size: Option<u64>) -> Result<Layout> {
         let layout = ty.layout()?;
         match bit_field_size {
@@ -211,6 +214,8 @@ impl Object {
     }
 
     /// Like [`Object::reference`], for a bit-field size that comes from a member.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "see kdive_engine::object::access")]
     pub(crate) fn reference_unchecked(
         program: &Arc<Program>,
         ty: Type,
@@ -280,6 +285,7 @@ impl Object {
         )
     }
 
+    #[inline]
     pub(crate) fn with_value(
         program: &Arc<Program>,
         ty: Type,
@@ -289,6 +295,7 @@ impl Object {
         Self::with_value_place(program, ty, bit_field_size, Place::Value(value))
     }
 
+    #[inline]
     fn with_value_place(
         program: &Arc<Program>,
         ty: Type,
@@ -347,6 +354,7 @@ impl Object {
         }
     }
 
+    #[inline]
     pub(crate) fn layout(&self) -> Result<Layout> {
         Layout::of(&self.ty, self.bit_field_size)
     }

@@ -2,7 +2,7 @@
 
 use super::literal::{must_be, value_of};
 use super::wide_float::{Precision, WideFloat};
-use super::{Encoding, Layout, Object, Place, Value, bits};
+use super::{Encoding, Layout, Object, Place, Value, Word, bits};
 use crate::types::TypeKind;
 use crate::{Error, Result};
 
@@ -36,6 +36,16 @@ impl From<u64> for Number {
         Self::Integer {
             bits: u128::from(value),
             is_negative: false,
+        }
+    }
+}
+
+impl From<Word> for Number {
+    fn from(word: Word) -> Self {
+        if word.is_signed {
+            Self::from(i128::from(word.bits as i64))
+        } else {
+            Self::from(word.bits)
         }
     }
 }
@@ -127,6 +137,9 @@ impl Number {
 impl Object {
     /// The value of a number, truth value, enumerator or pointer.
     pub fn number(&self) -> Result<Number> {
+        if let Some(word) = self.word()? {
+            return Ok(word.into());
+        }
         let layout = self.layout()?;
         let number = match &self.place {
             Place::Value(value) => self.number_of(value, &layout)?,

@@ -20,20 +20,25 @@ pub(crate) struct Derived {
 
 impl Type {
     /// The type behind all aliases, without the qualifiers of this handle.
+    #[inline]
     pub(crate) fn real(&self) -> Result<&Type> {
         if self.kind() != TypeKind::Typedef {
             return Ok(self);
         }
-        let derived = &self.data.derived;
-        if let Some(real) = derived.real.get() {
-            return Ok(real);
+        match self.data.derived.real.get() {
+            Some(real) => Ok(real),
+            None => self.find_real(),
         }
-        let real = self.unqualified().follow_aliases()?;
-        Ok(derived.real.get_or_init(|| real))
     }
 
-    fn follow_aliases(self) -> Result<Type> {
-        let mut current = self;
+    #[cold]
+    fn find_real(&self) -> Result<&Type> {
+        let real = self.follow_aliases()?;
+        Ok(self.data.derived.real.get_or_init(|| real))
+    }
+
+    fn follow_aliases(&self) -> Result<Type> {
+        let mut current = self.unqualified();
         for _ in 0..MAX_DEPTH {
             match &current.data.detail {
                 Detail::Alias { target } => {
@@ -54,6 +59,7 @@ impl Type {
     }
 
     /// The kind of the type behind all aliases.
+    #[inline]
     pub fn unaliased_kind(&self) -> Result<TypeKind> {
         Ok(self.real()?.kind())
     }
@@ -76,12 +82,17 @@ impl Type {
     }
 
     /// How values that are no bit fields are laid out.
+    #[inline]
     pub(crate) fn layout(&self) -> Result<Layout> {
-        let derived = &self.data.derived;
-        if let Some(layout) = derived.layout.get() {
-            return Ok(*layout);
+        match self.data.derived.layout.get() {
+            Some(layout) => Ok(*layout),
+            None => self.work_out_layout(),
         }
+    }
+
+    #[cold]
+    fn work_out_layout(&self) -> Result<Layout> {
         let layout = Layout::work_out(self.real()?)?;
-        Ok(*derived.layout.get_or_init(|| layout))
+        Ok(*self.data.derived.layout.get_or_init(|| layout))
     }
 }

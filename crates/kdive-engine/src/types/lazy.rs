@@ -34,6 +34,7 @@ impl Link {
         }))
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Result<Type> {
         match self {
             Self::Ready(ty) => Ok(ty.clone()),
@@ -43,6 +44,7 @@ impl Link {
 }
 
 impl ImportedLink {
+    #[inline]
     fn get(&self) -> Result<Type> {
         if let Some((data, qualifiers)) = self.target.get()
             && let Some(data) = data.upgrade()
@@ -52,6 +54,11 @@ impl ImportedLink {
                 qualifiers: *qualifiers,
             });
         }
+        self.find()
+    }
+
+    #[cold]
+    fn find(&self) -> Result<Type> {
         let origin = self.origin.upgrade().ok_or_else(|| {
             Error::Value("the program that this type belongs to is gone".to_owned())
         })?;
@@ -85,10 +92,16 @@ impl<T> LazyList<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Result<&[T]> {
         if let Some(items) = self.items.get() {
             return Ok(items);
         }
+        self.read()
+    }
+
+    #[cold]
+    fn read(&self) -> Result<&[T]> {
         let items = match &self.read {
             Some(read) => read()?,
             None => Vec::new(),
@@ -178,6 +191,7 @@ impl Content {
     }
 
     /// The type, or the type of the object.
+    #[inline]
     pub fn ty(&self) -> Result<Type> {
         match &self.0 {
             Inner::Type { link, .. } => link.get(),
@@ -189,6 +203,7 @@ impl Content {
     }
 
     /// The size of a bit field in bits.
+    #[inline]
     pub fn bit_field_size(&self) -> Result<Option<u64>> {
         match &self.0 {
             Inner::Type { bit_field_size, .. } => Ok(*bit_field_size),

@@ -37,6 +37,8 @@ pub struct FoundMember {
 impl Type {
     /// Finds a member of a structure, union or class by name, also within anonymous members and
     /// base classes. The first one wins.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "see kdive_engine::object::access")]
     pub fn find_member(&self, name: &str) -> Result<Option<FoundMember>> {
         let Some((member, bit_offset)) = self.locate_member(name)? else {
             return Ok(None);
@@ -94,6 +96,7 @@ impl Type {
 
     /// The type's own members, and the places of all that can be found; none if it is only
     /// declared.
+    #[inline]
     fn member_table(&self) -> Result<Option<(&[Member], &MemberTable)>> {
         let Detail::Compound { members, table, .. } = &self.data.detail else {
             return Err(Error::Type(format!(

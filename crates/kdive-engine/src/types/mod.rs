@@ -362,6 +362,7 @@ impl Type {
 
     /// The same type with exactly these qualifiers.
     #[must_use]
+    #[inline]
     pub fn qualified(&self, qualifiers: Qualifiers) -> Type {
         Type {
             data: self.data.clone(),
@@ -371,6 +372,7 @@ impl Type {
 
     /// The same type without qualifiers.
     #[must_use]
+    #[inline]
     pub fn unqualified(&self) -> Type {
         self.qualified(Qualifiers::empty())
     }
@@ -510,11 +512,13 @@ impl Type {
 
 impl Member {
     /// The member's type.
+    #[inline]
     pub fn ty(&self) -> Result<Type> {
         self.content.ty()
     }
 
     /// Its size in bits, if it is a bit field.
+    #[inline]
     pub fn bit_field_size(&self) -> Result<Option<u64>> {
         self.content.bit_field_size()
     }

@@ -15,20 +15,21 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PySlice, PyString};
 
-use crate::arguments::{bytes_of, literal_of, literal_to_python, number_of};
+use crate::arguments::{bytes_of, literal_of, literal_to_python, number_of, word_to_python};
 use crate::enums::Enumeration;
 use crate::errors::{IntoPython, OrRaise};
 use crate::program::Program;
 use crate::types::Type;
 
 /// A variable, function, constant or intermediate value of a program.
-#[pyclass(frozen, module = "kdive", freelist = 64)]
+#[pyclass(frozen, module = "kdive")]
 pub(crate) struct Object {
     pub(crate) inner: engine::Object,
     pub(crate) prog: Py<Program>,
 }
 
 impl Object {
+    #[inline]
     pub(crate) fn new(inner: engine::Object, prog: &Py<Program>, py: Python<'_>) -> Self {
         Self {
             inner,
@@ -36,6 +37,7 @@ impl Object {
         }
     }
 
+    #[inline]
     fn other(&self, inner: engine::Object, py: Python<'_>) -> Self {
         Self::new(inner, &self.prog, py)
     }
@@ -55,7 +57,21 @@ impl Object {
         ))
     }
 
+    /// The value of an integer, enumerator or pointer of at most 64 bits. Booleans are left out:
+    /// to Python they are 0 or 1, whatever is in memory.
+    pub(crate) fn plain_word(&self) -> PyResult<Option<engine::object::Word>> {
+        match self.inner.ty().unaliased_kind().or_raise()? {
+            TypeKind::Bool => Ok(None),
+            _ => self.inner.word().or_raise(),
+        }
+    }
+
     /// Looks a member up; none if the type has members and not this one.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "an object that is returned in memory and moved costs as much as finding it"
+    )]
     fn find(&self, py: Python<'_>, name: &str) -> engine::Result<Option<Self>> {
         Ok(self
             .inner
@@ -234,6 +250,9 @@ impl Object {
 
     /// Return its value.
     fn value_(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(word) = self.plain_word()? {
+            return word_to_python(py, word).map(Bound::unbind);
+        }
         let value = if self.has_parts() {
             py.detach(|| self.inner.value())
         } else {

@@ -12,7 +12,9 @@ use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyBool, PyInt};
 
 use super::Object;
-use crate::arguments::{literal_to_python, number_of, number_to_python};
+use crate::arguments::{
+    literal_to_python, number_of, number_to_python, small_integer, word_to_python,
+};
 use crate::errors::OrRaise;
 
 impl Object {
@@ -42,6 +44,14 @@ impl Object {
         is_reflected: bool,
     ) -> PyResult<Py<PyAny>> {
         let py = other.py();
+        if let Some(literal) = small_integer(other)
+            && let Some(result) = self
+                .inner
+                .binary_with_integer(operator, literal, is_reflected)
+                .or_raise()?
+        {
+            return Ok(Py::new(py, self.other(result, py))?.into_any());
+        }
         let Some(operand) = self.operand(other)? else {
             return Ok(py.NotImplemented());
         };
@@ -93,10 +103,18 @@ impl Object {
 impl Object {
     fn __richcmp__(&self, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
         let py = other.py();
-        let Some(operand) = self.operand(other)? else {
-            return Ok(py.NotImplemented());
+        let ordering = match small_integer(other) {
+            Some(literal) => self.inner.compare_with_integer(literal).or_raise()?,
+            None => None,
         };
-        let ordering = self.inner.compare(&operand).or_raise()?;
+        let ordering = if ordering.is_some() {
+            ordering
+        } else {
+            let Some(operand) = self.operand(other)? else {
+                return Ok(py.NotImplemented());
+            };
+            self.inner.compare(&operand).or_raise()?
+        };
         let result = match operator {
             CompareOp::Eq => ordering == Some(Ordering::Equal),
             CompareOp::Ne => ordering != Some(Ordering::Equal),
@@ -205,6 +223,9 @@ impl Object {
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(word) = self.plain_word()? {
+            return word_to_python(py, word);
+        }
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int
             | TypeKind::Bool
@@ -223,6 +244,9 @@ impl Object {
     }
 
     fn __index__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(word) = self.plain_word()? {
+            return word_to_python(py, word).map(Bound::unbind);
+        }
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Pointer => {
                 number_to_python(py, self.plain_number()?)
