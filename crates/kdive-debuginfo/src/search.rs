@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::elf::DebugLink;
+use crate::elf::{DebugLink, SupplementaryLink};
 
 /// A module whose files are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub enum WantedKind<'a> {
 pub struct SearchDirectories {
     /// Directories of debug information that mirror the root directory, and have a `.build-id`.
     pub debug: Vec<PathBuf>,
+    /// Where the file that a debug link names is looked for: `$ORIGIN` stands for the directory of
+    /// the file with the link, and the empty path for that directory below those in `debug`.
+    pub debug_link: Vec<String>,
     /// The root directory, `/` but for tests and containers.
     pub root: PathBuf,
 }
@@ -53,6 +56,9 @@ impl Default for SearchDirectories {
     fn default() -> SearchDirectories {
         SearchDirectories {
             debug: vec![PathBuf::from("/usr/lib/debug")],
+            debug_link: ["$ORIGIN", "$ORIGIN/.debug", ""]
+                .map(str::to_owned)
+                .to_vec(),
             root: PathBuf::from("/"),
         }
     }
@@ -108,24 +114,59 @@ fn build_id_path(build_id: &[u8]) -> Option<PathBuf> {
     (!rest.is_empty()).then(|| PathBuf::from(format!("{first:02x}")).join(rest))
 }
 
-/// As gdb documents it: beside the file, in `.debug` beside it, and below the debug directories.
+/// With the standard directories, as gdb documents it: beside the file, in `.debug` beside it, and
+/// below the debug directories.
 fn debug_link_paths(
     file: &Path,
     link: &DebugLink,
     directories: &SearchDirectories,
 ) -> Vec<PathBuf> {
-    let Some(directory) = file.parent() else {
+    let Some(origin) = file.parent() else {
         return Vec::new();
     };
-    let mut paths = vec![
-        directory.join(&link.file_name),
-        directory.join(".debug").join(&link.file_name),
-    ];
-    for debug in &directories.debug {
-        paths.push(below(debug, &directory.join(&link.file_name), ""));
+    let mut paths = Vec::new();
+    for directory in &directories.debug_link {
+        let origin_name = origin.to_string_lossy();
+        let expanded = directory
+            .replace("${ORIGIN}", &origin_name)
+            .replace("$ORIGIN", &origin_name);
+        let path = match &*expanded {
+            "" => origin.join(&link.file_name),
+            expanded => Path::new(expanded).join(&link.file_name),
+        };
+        if !expanded.is_empty() && path.is_absolute() {
+            paths.push(path);
+        } else {
+            let below_debug = directories.debug.iter();
+            paths.extend(below_debug.map(|debug| below(debug, &path, "")));
+        }
     }
     // A file may be linked to itself; it is not its own debug file.
     paths.retain(|path| path != file);
+    paths
+}
+
+/// The paths where the file may be that a debug file shares contents with: where the debug file
+/// says, by build ID, and where distributions install what dwz made.
+pub fn supplementary_paths(
+    debug_file: &Path,
+    link: &SupplementaryLink,
+    debug_directories: &[PathBuf],
+) -> Vec<PathBuf> {
+    let mut paths = vec![match debug_file.parent() {
+        Some(directory) => directory.join(&link.path),
+        None => link.path.clone(),
+    }];
+    let by_build_id = build_id_path(&link.checksum);
+    for directory in debug_directories {
+        if let Some(name) = &by_build_id {
+            let name = name.with_extension("debug");
+            paths.push(directory.join(".build-id").join(name));
+        }
+        if let Some(name) = link.path.file_name() {
+            paths.push(directory.join(".dwz").join(name));
+        }
+    }
     paths
 }
 
@@ -288,6 +329,50 @@ mod tests {
                 "/usr/bin/.debug/ls.debug",
                 "/usr/lib/debug/usr/bin/ls.debug",
                 "/usr/bin/ls",
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn the_directories_of_debug_links_can_be_chosen() {
+        let link = DebugLink {
+            file_name: "ls.debug".into(),
+            checksum: 0,
+        };
+        let directories = SearchDirectories {
+            debug: vec!["/one".into(), "/two".into()],
+            debug_link: ["", "${ORIGIN}/symbols", "/all"]
+                .map(str::to_owned)
+                .to_vec(),
+            root: "/".into(),
+        };
+        assert_eq!(
+            debug_link_paths(Path::new("/usr/bin/ls"), &link, &directories),
+            [
+                "/one/usr/bin/ls.debug",
+                "/two/usr/bin/ls.debug",
+                "/usr/bin/symbols/ls.debug",
+                "/all/ls.debug",
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn shared_contents_are_looked_for_where_the_debug_file_says_first() {
+        let link = SupplementaryLink {
+            path: "../../.dwz/bash".into(),
+            checksum: vec![0xab, 0xcd],
+        };
+        let debug_file = Path::new("/usr/lib/debug/.build-id/12/34.debug");
+        let directories = ["/usr/lib/debug".into()];
+        assert_eq!(
+            supplementary_paths(debug_file, &link, &directories),
+            [
+                "/usr/lib/debug/.build-id/12/../../.dwz/bash",
+                "/usr/lib/debug/.build-id/ab/cd.debug",
+                "/usr/lib/debug/.dwz/bash",
             ]
             .map(PathBuf::from)
         );

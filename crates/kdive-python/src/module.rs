@@ -1,11 +1,12 @@
 //! Modules: the executables, libraries and kernel modules of a program.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kdive_debuginfo::description::AbsenceReason;
 use kdive_engine::module::{FileStatus, Module as Inner, ModuleFile, ModuleKind};
-use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
@@ -90,6 +91,14 @@ impl Module {
         let reason = AbsenceReason::Other;
         kdive_engine::Object::absent(program, program.void_type(), reason, None)
     }
+}
+
+/// The only kind of supplementary files; links of DWARF 5 are to files of the same kind.
+fn supplementary_kind(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let kinds = py
+        .import("kdive._enums")?
+        .getattr("SupplementaryFileKind")?;
+    Ok(kinds.getattr("GNU_DEBUGALTLINK")?.unbind())
 }
 
 fn path_of(file: ModuleFile) -> Option<String> {
@@ -240,25 +249,33 @@ impl Module {
         self.inner.debug_file().bias
     }
 
-    /// The kind of the file that the debug file refers to; kdive reads none yet.
+    /// The kind of the file that the debug file shares contents with, if it has it.
     #[getter]
-    #[expect(clippy::unused_self, reason = "Python reads it of a module")]
-    fn supplementary_debug_file_kind(&self) -> Option<Py<PyAny>> {
-        None
+    fn supplementary_debug_file_kind(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let has_file = self.inner.supplementary_file().is_some();
+        has_file.then(|| supplementary_kind(py)).transpose()
     }
 
-    /// The path of the file that the debug file refers to; kdive reads none yet.
+    /// The path of the file that the debug file shares contents with, if it has it.
     #[getter]
-    #[expect(clippy::unused_self, reason = "Python reads it of a module")]
     fn supplementary_debug_file_path(&self) -> Option<String> {
-        None
+        let path = self.inner.supplementary_file()?;
+        Some(path.to_string_lossy().into_owned())
     }
 
-    /// Return which supplementary file it wants; kdive wants none yet.
-    #[expect(clippy::unused_self, reason = "Python calls it as a method")]
-    fn wanted_supplementary_debug_file(&self) -> PyResult<Py<PyAny>> {
-        Err(PyValueError::new_err(
-            "module does not want supplementary debug file",
+    /// Return which file the debug file wants to be complete.
+    fn wanted_supplementary_debug_file<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let wanted = self.inner.wanted_supplementary().ok_or_else(|| {
+            PyValueError::new_err("module does not want supplementary debug file")
+        })?;
+        let class = py
+            .import("kdive._records")?
+            .getattr("WantedSupplementaryFile")?;
+        class.call1((
+            supplementary_kind(py)?,
+            wanted.debug_file.to_string_lossy(),
+            wanted.path.to_string_lossy(),
+            PyBytes::new(py, &wanted.checksum),
         ))
     }
 
@@ -273,16 +290,21 @@ impl Module {
     }
 
     /// Use a file as the loaded file, the debug file or both, if it is what is wanted.
+    ///
+    /// `fd` is the file's open descriptor, if it has one; it is closed.
     #[pyo3(signature = (path, *, fd=-1, force=Truth(false)))]
     #[pyo3(text_signature = "($self, path, *, fd=-1, force=False)")]
     fn try_file(&self, py: Python<'_>, path: FilePath, fd: i32, force: Truth) -> PyResult<()> {
+        let descriptor = (fd >= 0).then(|| PathBuf::from(format!("/proc/self/fd/{fd}")));
+        let place = descriptor.as_ref().unwrap_or(&path.0);
+        let tried = py
+            .detach(|| self.inner.try_file_at(&path.0, place, force.0))
+            .or_raise();
         if fd >= 0 {
-            return Err(PyNotImplementedError::new_err(
-                "try_file() opens path; fd is not supported",
-            ));
+            // The descriptor is this function's, whatever becomes of the file.
+            py.import("os")?.call_method1("close", (fd,))?;
         }
-        py.detach(|| self.inner.try_file(&path.0, force.0))
-            .or_raise()?;
+        tried?;
         Ok(())
     }
 

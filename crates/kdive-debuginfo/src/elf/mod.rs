@@ -193,11 +193,17 @@ impl ElfFile {
     /// Maps the file at `path` and reads its headers. One that is compressed as a whole (`.ko.xz`,
     /// `.ko.gz`, `.ko.zst`) is decompressed into memory.
     pub fn open(path: &Path) -> Result<ElfFile> {
+        ElfFile::open_as(path, path)
+    }
+
+    /// The same for a file that is at `place` now, such as a descriptor below `/proc/self/fd`, and
+    /// known as `path`.
+    pub fn open_as(path: &Path, place: &Path) -> Result<ElfFile> {
         let io_error = |source| Error::Io {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(io_error)?;
+        let file = File::open(place).map_err(io_error)?;
         let length = file.metadata().map_err(io_error)?.len();
         if length == 0 {
             return Err(bad(path, "the file is empty"));
@@ -471,6 +477,19 @@ impl ElfFile {
             path: path_from_bytes(&name[..name_length]),
             checksum: checksum.to_vec(),
         }))
+    }
+
+    /// Whether this is the file that another one's link names: it has the build ID or, in DWARF 5,
+    /// the checksum.
+    pub fn is_supplementary(&self, link: &SupplementaryLink) -> Result<bool> {
+        if self.build_id() == Some(&*link.checksum) {
+            return Ok(true);
+        }
+        let Some(data) = self.section_data(".debug_sup")? else {
+            return Ok(false);
+        };
+        let own = data.get(2) == Some(&1) && data.ends_with(&link.checksum);
+        Ok(own && !link.checksum.is_empty())
     }
 
     /// The address at which something linked at `address` is loaded when the file is moved by

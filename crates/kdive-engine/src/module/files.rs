@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kdive_debuginfo::cache::IndexCache;
+use kdive_debuginfo::cache::{CacheOutcome, IndexCache};
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 use kdive_debuginfo::symbols::SymbolTable;
@@ -13,6 +13,9 @@ use crate::Result;
 impl Module {
     /// Takes what is wanted of an ELF file that belongs to the module; whether anything was.
     pub(crate) fn try_elf(self: &Arc<Self>, file: &Arc<ElfFile>, force: bool) -> Result<bool> {
+        if self.complete_debug_file(file, force)? {
+            return Ok(true);
+        }
         if !force
             && let Some(build_id) = self.build_id()
             && file.build_id() != Some(&build_id)
@@ -28,15 +31,17 @@ impl Module {
             bias: Some(bias),
         };
         let mut is_used = false;
-        if self.wants_debug_file()
-            && let Some(dwarf) =
-                DwarfSource::open_with_cache(file, bias, IndexCache::of_user().as_ref())?
-        {
-            program.set_default_platform(file.platform());
-            self.change(|state| state.debug_file = taken.clone());
-            program.add_type_source(Arc::new(dwarf));
-            program.add_symbols(Arc::new(SymbolTable::from_elf(file, bias)?));
-            is_used = true;
+        if self.wants_debug_file() {
+            let has_debug_info = file.section(".debug_info").is_some();
+            if has_debug_info && file.supplementary_link()?.is_some() {
+                self.change(|state| {
+                    state.debug_file.status = FileStatus::WantSupplementary;
+                    state.incomplete = Some(Arc::clone(file));
+                });
+                is_used = true;
+            } else {
+                is_used = self.take_debug_file(file, None)?;
+            }
         }
         if self.wants_loaded_file() && has_code(file) {
             program.set_default_platform(file.platform());
@@ -59,6 +64,77 @@ impl Module {
             program.add_unwind_file(file, bias, &ranges);
         }
         Ok(is_used)
+    }
+
+    /// Takes the file that the debug file shares contents with, if this is it and it is wanted.
+    fn complete_debug_file(self: &Arc<Self>, file: &Arc<ElfFile>, force: bool) -> Result<bool> {
+        let state = self.state();
+        let Some(incomplete) = state.incomplete else {
+            return Ok(false);
+        };
+        if state.debug_file.status != FileStatus::WantSupplementary {
+            return Ok(false);
+        }
+        let Some(link) = incomplete.supplementary_link()? else {
+            return Ok(false);
+        };
+        let is_other_debug_file = file.supplementary_link()?.is_some();
+        if is_other_debug_file || !(force || file.is_supplementary(&link)?) {
+            return Ok(false);
+        }
+        if !self.take_debug_file(&incomplete, Some(file))? {
+            return Ok(false);
+        }
+        self.change(|state| {
+            state.incomplete = None;
+            state.supplementary_file = Some(file.path().to_owned());
+        });
+        Ok(true)
+    }
+
+    /// Takes the types, variables and symbols of a file; whether it has any types.
+    fn take_debug_file(
+        self: &Arc<Self>,
+        file: &Arc<ElfFile>,
+        supplementary: Option<&Arc<ElfFile>>,
+    ) -> Result<bool> {
+        let program = self.program()?;
+        let bias = self.bias(file);
+        let cache = IndexCache::of_user();
+        let dwarf =
+            DwarfSource::open_with_supplementary(file, bias, cache.as_ref(), supplementary)?;
+        let Some(dwarf) = dwarf else {
+            return Ok(false);
+        };
+        if let CacheOutcome::Replaced(reason) = dwarf.cache_outcome() {
+            program.modules().note_problem(format!(
+                "the saved index of {} was made again: {reason}",
+                file.path().display()
+            ));
+        }
+        if let [first, others @ ..] = dwarf.missing_files() {
+            program.modules().note_problem(format!(
+                "{}: {} of its split debug information can't be used, such as {}: {}",
+                file.path().display(),
+                match others.len() {
+                    0 => "a file".to_owned(),
+                    more => format!("{} files", more + 1),
+                },
+                first.path.display(),
+                first.reason,
+            ));
+        }
+        program.set_default_platform(file.platform());
+        self.change(|state| {
+            state.debug_file = ModuleFile {
+                status: FileStatus::Have,
+                path: Some(file.path().to_owned()),
+                bias: Some(bias),
+            };
+        });
+        program.add_type_source(Arc::new(dwarf));
+        program.add_symbols(Arc::new(SymbolTable::from_elf(file, bias)?));
+        Ok(true)
     }
 
     /// What is added to an address in the file to get the one in the program.

@@ -21,6 +21,8 @@ pub(crate) use standard::StandardFinder;
 
 use kdive_debuginfo::symbols::SymbolTable;
 
+use kdive_debuginfo::elf::ElfFile;
+
 use crate::object::Object;
 use crate::program::Program;
 use crate::types::ImportedTypes;
@@ -107,6 +109,20 @@ struct State {
     section_addresses: BTreeMap<String, u64>,
     loaded_file: ModuleFile,
     debug_file: ModuleFile,
+    /// The debug file that waits for the one that it shares contents with.
+    incomplete: Option<Arc<ElfFile>>,
+    supplementary_file: Option<PathBuf>,
+}
+
+/// A file that has contents which a debug file shares with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedSupplementary {
+    /// The debug file.
+    pub debug_file: PathBuf,
+    /// The path that the debug file has for it: absolute, or relative to the debug file.
+    pub path: PathBuf,
+    /// The build ID or checksum that it must have.
+    pub checksum: Vec<u8>,
 }
 
 impl Module {
@@ -122,6 +138,8 @@ impl Module {
                 section_addresses: BTreeMap::new(),
                 loaded_file: ModuleFile::WANTED,
                 debug_file: ModuleFile::WANTED,
+                incomplete: None,
+                supplementary_file: None,
             }),
             symbols_in_memory: OnceLock::new(),
             types_in_memory: OnceLock::new(),
@@ -215,6 +233,25 @@ impl Module {
     /// The file with debug information.
     pub fn debug_file(&self) -> ModuleFile {
         self.state().debug_file
+    }
+
+    /// The file that the debug file wants to be complete; none if it wants none.
+    pub fn wanted_supplementary(&self) -> Option<WantedSupplementary> {
+        let state = self.state();
+        let file = state
+            .incomplete
+            .filter(|_| state.debug_file.status == FileStatus::WantSupplementary)?;
+        let link = file.supplementary_link().ok()??;
+        Some(WantedSupplementary {
+            debug_file: file.path().to_owned(),
+            path: link.path,
+            checksum: link.checksum,
+        })
+    }
+
+    /// The file that the debug file shares contents with, if it has it.
+    pub fn supplementary_file(&self) -> Option<PathBuf> {
+        self.state().supplementary_file
     }
 
     /// Changes whether the loaded file is wanted.

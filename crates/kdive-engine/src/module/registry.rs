@@ -24,6 +24,8 @@ pub struct ModuleRegistry {
     creating: Mutex<()>,
     finders: FinderRegistry<dyn DebugInfoFinder>,
     options: RwLock<DebugInfoOptions>,
+    /// What was wrong with files that were taken all the same.
+    problems: Mutex<Vec<String>>,
 }
 
 /// What came of loading debug information.
@@ -35,7 +37,8 @@ pub struct LoadReport {
     pub missing: Vec<Arc<Module>>,
     /// Why there may be modules that were not found.
     pub unreadable: Option<Error>,
-    /// What is wrong with the symbols and types in the kernel's own memory.
+    /// What is wrong with files that were used, and with the symbols and types in the kernel's
+    /// own memory.
     pub problems: Vec<String>,
 }
 
@@ -54,6 +57,17 @@ impl ModuleRegistry {
     /// The finders of files.
     pub fn finders(&self) -> &FinderRegistry<dyn DebugInfoFinder> {
         &self.finders
+    }
+
+    /// Notes what is wrong with a file that is taken all the same.
+    pub(super) fn note_problem(&self, problem: String) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.push(problem);
+    }
+
+    fn take_problems(&self) -> Vec<String> {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *problems)
     }
 
     fn find(&self, matches: impl Fn(&Module) -> bool) -> Option<Arc<Module>> {
@@ -184,6 +198,10 @@ impl Program {
                 (loaded, report.unreadable) = self.find_loaded_modules()?;
             }
         }
+        let options = self.debug_info_options();
+        for module in self.modules.all() {
+            module.find_supplementary(&options);
+        }
         for file in left {
             let reason = self.why_unused(&file);
             report.unused.push((file.path().to_owned(), reason));
@@ -210,7 +228,8 @@ impl Program {
                 .collect();
             self.load_module_debug_info(&more)?;
         }
-        report.problems = self.take_builtin_problems();
+        report.problems = self.modules.take_problems();
+        report.problems.extend(self.take_builtin_problems());
         report.missing = self
             .modules
             .all()
@@ -283,7 +302,13 @@ impl Module {
     /// Offers a file to the module: it is taken if it is wanted and has the module's build ID,
     /// or if `force`. Whether it was taken.
     pub fn try_file(self: &Arc<Self>, path: &Path, force: bool) -> Result<bool> {
-        let mut file = ElfFile::open(path)?;
+        self.try_file_at(path, path, force)
+    }
+
+    /// The same for a file that is at `place` now, such as a descriptor below `/proc/self/fd`, and
+    /// known as `path`.
+    pub fn try_file_at(self: &Arc<Self>, path: &Path, place: &Path, force: bool) -> Result<bool> {
+        let mut file = ElfFile::open_as(path, place)?;
         if file.kind() == ElfKind::Relocatable {
             let addresses = self.section_addresses();
             file = file.with_section_addresses(|name| addresses.get(name).copied());

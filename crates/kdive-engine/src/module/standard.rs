@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::elf::{ElfFile, SupplementaryLink};
 use kdive_debuginfo::search::{
-    SearchDirectories, WantedKind, WantedModule, debug_file_paths, module_path,
+    SearchDirectories, WantedKind, WantedModule, debug_file_paths, module_path, supplementary_paths,
 };
+
+use kdive_target::{AddressSpace, TargetKind};
 
 use super::{DebugInfoFinder, DebugInfoOptions, KmodSearchMethod, Module, ModuleKind};
 use crate::Result;
@@ -14,6 +16,10 @@ use crate::program::Program;
 
 /// Below `/lib/modules/RELEASE`, kernel modules are not nested deeper than this.
 const MAX_DEPTH: usize = 16;
+
+/// A vDSO has a few pages.
+const MAX_VDSO: usize = 1 << 17;
+const PAGE: u64 = 4096;
 
 /// Looks where distributions install debug information.
 pub(crate) struct StandardFinder;
@@ -40,6 +46,7 @@ impl Program {
             .map(|directory| Root::new(directory, release.as_deref(), options.try_kmod))
             .collect();
         for module in modules {
+            module.find_in_program(self, options);
             for root in &roots {
                 for path in candidates(module, root, release.as_deref(), options) {
                     if !module.wants_debug_file() && !module.wants_loaded_file() {
@@ -51,9 +58,102 @@ impl Program {
                     }
                 }
             }
+            module.reuse_files(options);
+            module.find_supplementary(options);
         }
         Ok(())
     }
+}
+
+impl Module {
+    /// Takes the files of a live process and the vDSO from where the process has them.
+    fn find_in_program(self: &Arc<Self>, program: &Program, options: &DebugInfoOptions) {
+        let wants_any = || self.wants_debug_file() || self.wants_loaded_file();
+        let live = program
+            .target()
+            .filter(|target| target.kind == TargetKind::Process);
+        let pid = live.and_then(|target| target.process.as_ref()?.pid);
+        if options.try_procfs
+            && let Some(pid) = pid
+        {
+            for place in procfs_places(pid, self) {
+                if wants_any() && place.exists() {
+                    let _ = self.try_file_at(Path::new(self.name()), &place, false);
+                }
+            }
+        }
+        if options.try_embedded_vdso
+            && let ModuleKind::Vdso { dynamic_address } = self.kind()
+            && wants_any()
+            && let Ok(file) = embedded_file(program, dynamic_address, self.name())
+        {
+            if self.address_ranges().is_none() {
+                let end = dynamic_address.wrapping_add(file.bytes().len() as u64);
+                self.set_address_ranges(Some(vec![(dynamic_address, end)]));
+            }
+            let _ = self.try_elf(&Arc::new(file), false);
+        }
+    }
+
+    /// Tries the file that was loaded as the debug file, and the reverse.
+    fn reuse_files(self: &Arc<Self>, options: &DebugInfoOptions) {
+        let wanted = match (self.wants_loaded_file(), self.wants_debug_file()) {
+            (false, true) => self.loaded_file().path,
+            (true, false) => self.debug_file().path,
+            _ => None,
+        };
+        if let Some(path) = wanted.filter(|_| options.try_reuse) {
+            let _ = self.try_file(&path, false);
+        }
+    }
+
+    /// Looks for the file that the debug file shares contents with.
+    pub(super) fn find_supplementary(self: &Arc<Self>, options: &DebugInfoOptions) {
+        let Some(wanted) = self
+            .wanted_supplementary()
+            .filter(|_| options.try_supplementary)
+        else {
+            return;
+        };
+        let link = SupplementaryLink {
+            path: wanted.path,
+            checksum: wanted.checksum,
+        };
+        let directories: Vec<PathBuf> = options.directories.iter().map(PathBuf::from).collect();
+        for path in supplementary_paths(&wanted.debug_file, &link, &directories) {
+            if self.wanted_supplementary().is_some() && path.is_file() {
+                let _ = self.try_file(&path, false);
+            }
+        }
+    }
+}
+
+/// The file that is in memory as a whole from `start` on.
+fn embedded_file(program: &Program, start: u64, name: &str) -> Result<ElfFile> {
+    let mut image = Vec::new();
+    while image.len() < MAX_VDSO {
+        let next = start.wrapping_add(image.len() as u64);
+        match program.read_bytes(AddressSpace::Virtual, next, PAGE) {
+            Ok(page) => image.extend(page),
+            Err(_) => break,
+        }
+    }
+    Ok(ElfFile::from_bytes(Path::new(name), image)?)
+}
+
+/// Where a live process has the file of a module: what it mapped, which may be deleted by now, or
+/// be another file in its own file system than in ours.
+fn procfs_places(pid: u32, module: &Module) -> Vec<PathBuf> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let mut places = Vec::new();
+    if module.kind() == ModuleKind::Main {
+        places.push(process.join("exe"));
+    }
+    let name = Path::new(module.name());
+    if let Ok(below_root) = name.strip_prefix("/") {
+        places.push(process.join("root").join(below_root));
+    }
+    places
 }
 
 /// A directory that is laid out like the root directory, with the kernel modules in it.
@@ -161,6 +261,7 @@ fn candidates(
     };
     let directories = SearchDirectories {
         debug: options.directories.iter().map(PathBuf::from).collect(),
+        debug_link: options.debug_link_directories.clone(),
         root: root.directory.clone(),
     };
     let mut paths = debug_file_paths(&wanted, &directories);
