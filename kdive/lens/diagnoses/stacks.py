@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
-from kdive import FaultError, Object, Program
+from kdive import Object, StackTrace
 from kdive.helpers.linux.pid import for_each_task
-from kdive.helpers.linux.sched import task_on_cpu, task_state_to_char
+from kdive.helpers.linux.sched import task_state_to_char
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import Checked, Item, Row, column, diagnosis, option
 from kdive.lens.needs import Needs
 from kdive.lens.text import string
 
 _PIDS_NAMED = 10
+_UNWOUND_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -43,44 +45,57 @@ class StacksOptions:
 )
 def stacks(context: Context[StacksOptions]) -> Iterator[Item]:
     """Unwind every task and group by the functions."""
-    prog = context.prog
-    groups: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
+    groups: dict[tuple[str, ...], list[_Member]] = {}
     count = 0
-    for task in context.walk(for_each_task(prog), "the tasks"):
-        with context.tolerate(f"the stack of task {hex(task)}"):
-            state = task_state_to_char(task)
-            if context.options.state and state not in context.options.state:
-                continue
-            count += 1
-            groups.setdefault(_frames(prog, task, state), []).append(
-                (task.pid.value_(), string(task.comm), state)
-            )
-    for frames, tasks in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+    for some in _batches(_members(context)):
+        for member, trace in zip(
+            some, context.prog.stack_traces([m.task for m in some]), strict=True
+        ):
+            with context.tolerate(f"the stack of task {hex(member.task)}"):
+                count += 1
+                groups.setdefault(_frames(member, trace), []).append(member)
+    for frames, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         yield Stack(
-            count=len(tasks),
-            states="".join(sorted({state for _, _, state in tasks})),
-            tasks=_names(tasks),
+            count=len(members),
+            states="".join(sorted({member.state for member in members})),
+            tasks=_names(members),
             frames=frames,
         )
     yield Checked(count, "task")
 
 
-def _frames(prog: Program, task: Object, state: str) -> tuple[str, ...]:
-    if state in "ZX":
+@dataclass(frozen=True)
+class _Member:
+    """A task of a group."""
+
+    task: Object
+    tid: int
+    command: str
+    state: str
+
+
+def _members(context: Context[StacksOptions]) -> Iterator[_Member]:
+    for task in context.walk(for_each_task(context.prog), "the tasks"):
+        with context.tolerate(f"task {hex(task)}"):
+            state = task_state_to_char(task)
+            if not context.options.state or state in context.options.state:
+                yield _Member(task, task.pid.value_(), string(task.comm), state)
+
+
+def _batches(members: Iterator[_Member]) -> Iterator[list[_Member]]:
+    while batch := list(islice(members, _UNWOUND_AT_ONCE)):
+        yield batch
+
+
+def _frames(member: _Member, trace: StackTrace) -> tuple[str, ...]:
+    if member.state in "ZX":
         return ("(has ended and has no stack any more)",)
-    try:
-        trace = prog.stack_trace(task)
-    except ValueError as error:
-        # A task on a CPU whose registers are not known, as on a running system
-        if task_on_cpu(task):
-            return (f"(on its CPU: {error})",)
-        raise
-    except FaultError as error:
-        return (f"(the stack can't be read: {error})",)
-    return tuple(frame.name or hex(frame.pc) for frame in trace)
+    if not len(trace):
+        return (f"(no stack: {trace.end_reason})",)
+    return tuple(frame.name for frame in trace)
 
 
-def _names(tasks: list[tuple[int, str, str]]) -> str:
-    names = ", ".join(f"{comm} ({pid})" for pid, comm, _ in tasks[:_PIDS_NAMED])
-    more = len(tasks) - _PIDS_NAMED
+def _names(members: list[_Member]) -> str:
+    names = ", ".join(f"{member.command} ({member.tid})" for member in members[:_PIDS_NAMED])
+    more = len(members) - _PIDS_NAMED
     return f"{names} and {more} more" if more > 0 else names

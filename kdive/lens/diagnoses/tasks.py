@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from kdive import Object
 from kdive.helpers.linux.mm import task_rss, task_vsize
 from kdive.helpers.linux.pid import for_each_task
 from kdive.helpers.linux.sched import (
@@ -67,7 +68,8 @@ class TasksOptions:
 def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
     """Walk all tasks of the system."""
     prog = context.prog
-    page_bytes = prog["PAGE_SIZE"].value_()
+    # Threads share their memory, and to add it up takes longer the more of them there are.
+    sizes: dict[int, tuple[int, int]] = {0: (0, 0)}
     count = 0
     blocked = []
     for task in context.walk(for_each_task(prog), "the tasks"):
@@ -75,6 +77,9 @@ def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
             count += 1
             comm = string(task.comm)
             state = task_state_to_char(task)
+            mm = task.mm.value_()
+            if mm not in sizes:
+                sizes[mm] = _sizes(task)
             row = Task(
                 tid=task.pid.value_(),
                 pid=task.tgid.value_(),
@@ -84,9 +89,9 @@ def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
                 state=state,
                 on_cpu=task_on_cpu(task),
                 since_s=_since_s(task_since_last_arrival_ns(task)),
-                vsize_bytes=task_vsize(task),
-                rss_bytes=task_rss(prog, task).total * page_bytes if task.mm else 0,
-                command=comm if task.mm or state == "Z" else f"[{comm}]",
+                vsize_bytes=sizes[mm][0],
+                rss_bytes=sizes[mm][1],
+                command=comm if mm or state == "Z" else f"[{comm}]",
             )
             if not context.options.state or state in context.options.state:
                 yield row
@@ -95,6 +100,12 @@ def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
     if blocked:
         yield _blocked(blocked)
     yield Checked(count, "task")
+
+
+def _sizes(task: Object) -> tuple[int, int]:
+    """Get the size of the address space of a task and the memory that it uses, in bytes."""
+    prog = task.prog_
+    return task_vsize(task), task_rss(prog, task).total * prog["PAGE_SIZE"].value_()
 
 
 def _since_s(nanoseconds: int) -> float | None:
