@@ -1,4 +1,4 @@
-#: sentence = "Interrupt vectors of NVMe and virtio devices over several CPUs, one of which went offline."
+#: sentence = "Interrupt vectors of NVMe and virtio devices over several CPUs, some unplugged, one CPU offline."
 #: programs = ["modprobe", "ip"]
 #: debug_modules = ["nvme", "nvme_core", "virtio_blk", "virtio_net"]
 #: cpus = 4
@@ -10,6 +10,10 @@
 #:     "-device", "virtio-blk-pci,drive=disk,num-queues=4,vectors=5",
 #:     "-netdev", "hubport,id=net,hubid=0",
 #:     "-device", "virtio-net-pci,netdev=net,mq=on,vectors=4",
+#:     "-drive", "if=none,id=flash2,driver=null-co,size=64M,read-zeroes=on",
+#:     "-device", "nvme,serial=unplugged,drive=flash2",
+#:     "-drive", "if=none,id=disk2,driver=null-co,size=64M,read-zeroes=on",
+#:     "-device", "virtio-blk-pci,drive=disk2,num-queues=4,vectors=5",
 #: ]
 . "$LAB/lib.sh"
 
@@ -19,6 +23,18 @@ wait_until test -b /dev/vda
 for interface in /sys/class/net/e*; do
     ip link set "${interface##*/}" up
 done
+wait_until test -b /dev/nvme1n1
+wait_until test -b /dev/vdb
+
+# Two of the devices are unplugged, as far as the kernel can tell.
+rows=""
+for block in nvme1n1 vdb; do
+    device=$(readlink -f "/sys/block/$block/device")
+    while [ ! -d "$device/msi_irqs" ]; do device=${device%/*}; done
+    rows="$rows${rows:+,}{\"device\": \"${device##*/}\", \"irqs\": [$(ls "$device/msi_irqs" | sort -n | paste -sd,)]}"
+    echo 1 >"$device/remove" || fail "$block stays plugged"
+done
+fact_json unplugged "[$rows]"
 dd if=/dev/nvme0n1 of=/dev/null bs=64k count=16 status=none
 dd if=/dev/vda of=/dev/null bs=64k count=16 status=none
 echo 0 >/sys/devices/system/cpu/cpu3/online || fail "CPU 3 stays online"
@@ -41,7 +57,8 @@ cat /sys/kernel/tracing/per_cpu/cpu*/trace | sed -n 's/.* \([0-9]*\.[0-9]*\): \(
 fact trace "$(cat /mnt/trace)"
 last_vectors() {
     sed -n 's/.*vector_config: irq=\([0-9]*\) vector=\([0-9]*\) cpu=\([0-9]*\).*/\1 \2 \3/p' /mnt/trace |
-        awk '{ last[$1] = $2 " " $3 } END { for (irq in last) print irq, last[irq] }' | sort -n
+        awk '{ last[$1] = $2 " " $3 } END { for (irq in last) print irq, last[irq] }' | sort -n |
+        while read -r irq place; do [ ! -d "/sys/kernel/irq/$irq" ] || echo "$irq $place"; done
 }
 as_json() { awk '{ printf "%s\"%s\": [%s, %s]", (NR > 1 ? ", " : ""), $1, $2, $3 }'; }
 fact_json vectors "{$(last_vectors | awk '$3 != 3' | as_json)}"

@@ -154,3 +154,20 @@ def test_ten_thousand_threads_have_their_names() -> None:
     threads = [row for row in target.stable_tasks if row["tgid"] == facts["process"]]
     assert len(threads) == facts["count"] + 1 == 10001
     assert {row["comm"] for row in threads[1:]} == {f"thread-{n}" for n in range(1, 10001)}
+
+
+def test_unplugged_devices_have_no_interrupts_any_more() -> None:
+    facts = lab.target("irq-vectors").truth["facts"]
+    left = {row["irq"] for row in facts["interrupts"]}
+    for device in facts["unplugged"]:
+        assert len(device["irqs"]) == 5
+        assert not left & set(device["irqs"])
+
+
+def test_connection_requests_pile_up_in_front_of_a_device_that_is_stuck() -> None:
+    facts = lab.target("ib-mad-overflow").truth["facts"]
+    states = [row["state"] for row in facts["cm_ids"] if "dst-addr" in row]
+    assert states == ["CONNECT"] * facts["peers"]
+    waiting = re.search(r"backlog \d+b (\d+)p", facts["queue"])
+    assert waiting is not None
+    assert int(waiting[1]) > 50

@@ -111,10 +111,7 @@ def _stuck(cpu: int, rows: list[DelayedWork]) -> Finding:
     overdue = [row for row in rows if row.remaining_jiffies < 0]
     sentence = f"{count_text(len(rows), 'delayed work')} will not run while CPU {cpu} is offline"
     if overdue:
-        sentence += f"; {'it is' if len(rows) == 1 else f'{len(overdue)} of them'} overdue"
-        sentence = sentence.replace("1 of them overdue", "1 of them is overdue").replace(
-            "of them overdue", "of them are overdue"
-        )
+        sentence += f"; {len(overdue)} {'is' if len(overdue) == 1 else 'are'} overdue"
     return Finding(
         Severity.CRITICAL if overdue else Severity.WARNING,
         sentence,

@@ -120,7 +120,8 @@ def _queue_pair(
         port=port,
         name=name,
         address=int(qp_info.address_of_()),
-        sending=qp_info.send_queue.count.value_(),
+        # send_queue.count counts those on overflow_list, too.
+        sending=len(sending),
         limit=qp_info.send_queue.max_active.value_(),
         overflow=len(waiting),
         receiving=qp_info.recv_queue.count.value_(),
@@ -175,7 +176,7 @@ def _overflow(row: QueuePair, datagrams: list[Datagram]) -> Finding:
     return Finding(
         Severity.CRITICAL,
         f"{count_text(row.overflow, 'management datagram')} of {row.device} port {row.port} "
-        f"{'waits' if row.overflow == 1 else 'wait'} because the device completes none of the {row.sending} it has",
+        f"{'waits' if row.overflow == 1 else 'wait'} behind {row.sending} that the device has not completed",
         (
             f"send_queue {row.sending} of {row.limit}, overflow_list {row.overflow}, ib_mad_qp_info {row.address:#x}",
             *(f"{number} of {kind}" for kind, number in most),
