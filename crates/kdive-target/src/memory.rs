@@ -21,6 +21,13 @@ pub trait MemoryReader: Send + Sync {
     /// Fills `buffer` from `offset` bytes after the start of the segment, which is `address`.
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
+    /// Whether these bytes can be had by copying them: nothing has to be decoded, asked or waited
+    /// for, but what the system pages in.
+    fn is_at_hand(&self, address: u64, offset: u64, size: usize) -> bool {
+        let _ = (address, offset, size);
+        false
+    }
+
     /// The next addresses that may be readable, as first and last one, given those that are left
     /// of the segment and the offset of their first. Who knows of large holes says so here.
     fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
@@ -153,6 +160,18 @@ impl Memory {
         Ok(())
     }
 
+    /// Whether reading these bytes only copies them, so that it is not worth letting others run
+    /// meanwhile.
+    pub fn is_at_hand(&self, space: AddressSpace, address: u64, size: usize) -> bool {
+        let ranges = self.ranges(space).load();
+        ranges.find(address).is_some_and(|range| {
+            range.end - address >= size as u64
+                && range
+                    .value
+                    .is_at_hand(address, address - range.origin, size)
+        })
+    }
+
     /// The `size` bytes at `address`.
     pub fn read_bytes(&self, space: AddressSpace, address: u64, size: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; size];
@@ -269,6 +288,10 @@ impl MemoryReader for Vec<u8> {
         let bytes = bytes.ok_or_else(|| not_mapped(address))?;
         buffer.copy_from_slice(bytes);
         Ok(())
+    }
+
+    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
+        true
     }
 }
 

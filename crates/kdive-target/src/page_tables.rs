@@ -134,6 +134,17 @@ impl MemoryReader for PageTables {
         self.read(address, buffer)
     }
 
+    fn is_at_hand(&self, address: u64, _offset: u64, size: usize) -> bool {
+        let known = self.cache.as_ref().and_then(|cache| cache.get(address));
+        known.is_some_and(|mapping| {
+            let left = mapping.page_size - (mapping.physical & (mapping.page_size - 1));
+            left >= size as u64
+                && self
+                    .memory
+                    .is_at_hand(AddressSpace::Physical, mapping.physical, size)
+        })
+    }
+
     fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
         /// Enough to read by the block; whoever wants more asks again.
         const LONGEST: u64 = 1 << 30;

@@ -30,6 +30,11 @@ pub trait Source: Send + Sync {
     /// The name of the file, for messages.
     fn path(&self) -> &Path;
 
+    /// Whether reading a few bytes only copies them from mapped memory.
+    fn is_mapped(&self) -> bool {
+        false
+    }
+
     /// How much of the file is missing, where its form tells that without its content.
     fn truncation(&self) -> Option<Truncation> {
         None

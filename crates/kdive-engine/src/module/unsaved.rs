@@ -66,4 +66,8 @@ impl MemoryReader for FileBytes {
         buffer.copy_from_slice(bytes);
         Ok(())
     }
+
+    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
+        true
+    }
 }

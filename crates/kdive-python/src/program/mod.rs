@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_engine as engine;
 use kdive_target::{AddressSpace, MemoryReader};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
@@ -212,10 +212,22 @@ impl Program {
         physical: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
-        let bytes = py
-            .detach(|| self.inner.read_bytes(space(physical), address, size))
-            .or_raise()?;
-        Ok(PyBytes::new(py, &bytes))
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|&size| isize::try_from(size).is_ok())
+            .ok_or_else(|| PyOverflowError::new_err("so many bytes can't be read at once"))?;
+        // The buffer below is filled with zeros first, which must not happen for a size that is
+        // nonsense; that of a vector is not touched before bytes are there.
+        let last = address.wrapping_add(size as u64).wrapping_sub(1);
+        if size > MUCH && self.read_uint(py, last, physical, 1).is_err() {
+            let bytes = py
+                .detach(|| self.inner.read_bytes(space(physical), address, size as u64))
+                .or_raise()?;
+            return Ok(PyBytes::new(py, &bytes));
+        }
+        PyBytes::new_with(py, size, |buffer| {
+            self.fill(py, space(physical), address, buffer)
+        })
     }
 
     /// Read the bytes at `address` up to the first zero byte, at most `max_size`.
@@ -228,48 +240,81 @@ impl Program {
         max_size: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
-        let bytes = py
-            .detach(|| self.inner.read_c_string(space(physical), address, max_size))
-            .or_raise()?;
+        let read = || self.inner.read_c_string(space(physical), address, max_size);
+        let bytes = if self.is_at_hand(space(physical), address, STRING_LENGTH) {
+            read()
+        } else {
+            py.detach(read)
+        }
+        .or_raise()?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Read an unsigned 8-bit integer.
     #[pyo3(signature = (address, physical=false))]
-    fn read_u8(&self, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(address, physical, 1)
+    fn read_u8(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(py, address, physical, 1)
     }
 
     /// Read an unsigned 16-bit integer in the program's byte order.
     #[pyo3(signature = (address, physical=false))]
-    fn read_u16(&self, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(address, physical, 2)
+    fn read_u16(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(py, address, physical, 2)
     }
 
     /// Read an unsigned 32-bit integer in the program's byte order.
     #[pyo3(signature = (address, physical=false))]
-    fn read_u32(&self, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(address, physical, 4)
+    fn read_u32(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(py, address, physical, 4)
     }
 
     /// Read an unsigned 64-bit integer in the program's byte order.
     #[pyo3(signature = (address, physical=false))]
-    fn read_u64(&self, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(address, physical, 8)
+    fn read_u64(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(py, address, physical, 8)
     }
 
     /// Read an unsigned integer of the size of an address in the program's byte order.
     #[pyo3(signature = (address, physical=false))]
-    fn read_word(&self, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(address, physical, self.inner.address_size().or_raise()?)
+    fn read_word(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
+        self.read_uint(py, address, physical, self.inner.address_size().or_raise()?)
     }
 }
 
+/// Most strings are no longer than this.
+const STRING_LENGTH: usize = 64;
+/// From this many bytes on others may run meanwhile, even if only copying has to be done.
+const MUCH: usize = 64 << 10;
+
 impl Program {
-    fn read_uint(&self, address: u64, physical: bool, size: u8) -> PyResult<u64> {
-        self.inner.address_size().or_raise()?;
-        self.inner
-            .read_uint(space(physical), address, size)
-            .or_raise()
+    fn read_uint(&self, py: Python<'_>, address: u64, physical: bool, size: u8) -> PyResult<u64> {
+        let space = space(physical);
+        let read = || self.inner.read_uint(space, address, size);
+        if self.is_at_hand(space, address, size.into()) {
+            read()
+        } else {
+            py.detach(read)
+        }
+        .or_raise()
+    }
+
+    /// Fills a buffer, and lets other threads run meanwhile if it may take long.
+    fn fill(
+        &self,
+        py: Python<'_>,
+        space: AddressSpace,
+        address: u64,
+        buffer: &mut [u8],
+    ) -> PyResult<()> {
+        if self.is_at_hand(space, address, buffer.len()) {
+            self.inner.read(space, address, buffer)
+        } else {
+            py.detach(|| self.inner.read(space, address, buffer))
+        }
+        .or_raise()
+    }
+
+    fn is_at_hand(&self, space: AddressSpace, address: u64, size: usize) -> bool {
+        size < MUCH && self.inner.memory().is_at_hand(space, address, size)
     }
 }

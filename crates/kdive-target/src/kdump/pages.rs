@@ -379,6 +379,11 @@ impl MemoryReader for KdumpPages {
         Ok(())
     }
 
+    fn is_at_hand(&self, address: u64, _offset: u64, size: usize) -> bool {
+        let page = address / self.page_size;
+        address % self.page_size + size as u64 <= self.page_size && self.cache.contains(page)
+    }
+
     fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
         if self.excluded == ExcludedPages::Zero {
             return Some((first, last));

@@ -121,6 +121,10 @@ impl Source for FileSource {
         self.size
     }
 
+    fn is_mapped(&self) -> bool {
+        self.map.is_some()
+    }
+
     fn path(&self) -> &Path {
         &self.path
     }

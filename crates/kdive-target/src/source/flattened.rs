@@ -121,6 +121,10 @@ impl Source for FlattenedSource {
         self.source.path()
     }
 
+    fn is_mapped(&self) -> bool {
+        self.source.is_mapped()
+    }
+
     /// The chunk that ends the stream may be missing.
     fn truncation(&self) -> Option<Truncation> {
         (!self.is_complete).then(|| Truncation::without_end(self.path(), self.source.size()))

@@ -56,6 +56,10 @@ impl MemoryReader for FileSegment {
         Ok(())
     }
 
+    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
+        self.source.is_mapped()
+    }
+
     fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
         match self.unsaved {
             Unsaved::Zero => Some((first, last)),
