@@ -4,7 +4,8 @@
 
 PEER_PYTHON is the interpreter of an installation of drgn 0.3.0; kdive is the one of the interpreter that runs this.
 Without a dump, the lab's idle target is used (and made, if need be). The two tools take turns. kdive runs once with an
-empty cache, as after installing it, and once with the cache that the run before has left.
+empty cache, as after installing it, once with the cache that the run before has left, and once without the vmlinux,
+when symbols and types come out of the dump.
 """
 
 import argparse
@@ -77,9 +78,12 @@ def main() -> None:
 
     rest = ["-q", "-c", arguments.dump, "-s", arguments.vmlinux, "--main-symbols", "-e", CODE]
     kdive = [sys.executable, "-m", "kdive", *rest]
+    bare = [sys.executable, "-m", "kdive", "-q", "-c", arguments.dump, "--main-symbols"]
+    bare += ["--no-symbols-by", "standard", "-e", CODE]
     drgn = [arguments.peer, "-m", "drgn", *rest]
     first: list[Run] = []
     again: list[Run] = []
+    alone: list[Run] = []
     peer: list[Run] = []
     measure(drgn, {})  # brings the files into memory for both
     for _ in range(arguments.runs):
@@ -87,12 +91,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             first.append(measure(kdive, {"XDG_CACHE_HOME": cache}))
             again.append(measure(kdive, {"XDG_CACHE_HOME": cache}))
+        with tempfile.TemporaryDirectory() as cache:
+            alone.append(measure(bare, {"XDG_CACHE_HOME": cache}))
 
     print(f"median [least, greatest] of {arguments.runs} runs each, ratio to drgn")
     print(f"{'':22}{'wall ms':>34}{'CPU ms':>34}{'peak MiB':>34}")
     print(row("drgn", peer, peer))
     print(row("kdive, empty cache", first, peer))
     print(row("kdive, cached", again, peer))
+    print(row("kdive, no vmlinux", alone, peer))
 
 
 if __name__ == "__main__":
