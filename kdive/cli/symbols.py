@@ -13,6 +13,7 @@ from kdive import (
     ModuleFileStatus,
     Program,
 )
+from kdive.cli import downloads
 from kdive.cli.errors import UserError
 from kdive.cli.log import logger
 from kdive.cli.options import Options
@@ -63,6 +64,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         UserError: A file was given that belongs to nothing in the target, and the kernel or executable itself has no
             symbols.
     """
+    downloads.enable(prog)
     if options.symbol_methods:
         _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
