@@ -17,7 +17,7 @@ use memmap2::Mmap;
 use crate::{Error, Result};
 
 /// Changes whenever the contents of items change.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"kdiveidx";
 /// Magic, version, checksum of the rest, length of the rest.
 const HEADER_LENGTH: usize = 8 + 4 + 4 + 8;
