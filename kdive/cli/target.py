@@ -9,6 +9,7 @@ from kdive.cli.options import Options
 from kdive.cli.version import version_header
 
 _MAX_VMCOREINFO_BYTES = 1 << 20
+_KCORE = "/proc/kcore"
 
 
 def open_program(options: Options) -> Program:
@@ -63,7 +64,7 @@ def _set_target(prog: Program, options: Options) -> None:
     if options.pid and not os.path.isdir(f"/proc/{options.pid}"):  # noqa: PTH112
         raise UserError(f"there is no process {options.pid}; see ps for the processes that run")
     try:
-        if options.core:
+        if options.core and options.core != [_KCORE]:
             prog.set_core_dump(
                 options.core[0] if len(options.core) == 1 else options.core,
                 excluded_pages=options.excluded_pages,
@@ -74,9 +75,29 @@ def _set_target(prog: Program, options: Options) -> None:
         elif options.pid is not None:
             prog.set_pid(options.pid or os.getpid())
         else:
-            prog.set_kernel()
+            _set_kernel(prog)
     except (BadDataError, NotImplementedError, OSError, ValueError) as error:
         raise UserError(why_not_opened(options, error)) from error
+
+
+def _set_kernel(prog: Program) -> None:
+    """Open the running kernel, with the help of sudo if need be.
+
+    Raises:
+        OSError: That can't be.
+    """
+    try:
+        prog.set_kernel()
+    except PermissionError:
+        from kdive.cli.privileged import open_as_root
+
+        descriptor = open_as_root(_KCORE)
+        if descriptor is None:
+            raise
+        try:
+            prog.set_core_dump(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def target_name(options: Options) -> str:
@@ -97,7 +118,7 @@ def why_not_opened(options: Options, error: Exception) -> str:
     why = why.removeprefix(f"{name}: ")
     if isinstance(error, BadDataError) and not options.incomplete:
         return f"cannot open {name}: {why}; copy it again, or open what is there with --incomplete"
-    if options.kernel or not (options.core or options.pid is not None or options.qemu):
+    if options.core in ([], [_KCORE]) and options.pid is None and options.qemu is None:
         if isinstance(error, PermissionError):
             return f"cannot read {name}: {why}; run kdive as root"
         if isinstance(error, FileNotFoundError):
