@@ -171,3 +171,10 @@ def test_connection_requests_pile_up_in_front_of_a_device_that_is_stuck() -> Non
     waiting = re.search(r"backlog \d+b (\d+)p", facts["queue"])
     assert waiting is not None
     assert int(waiting[1]) > 50
+
+
+def test_all_vectors_of_the_only_cpu_are_taken() -> None:
+    target = lab.target("irq-exhaustion")
+    assert target.truth["before"]["cpus"]["online"] == "0"
+    assert target.truth["facts"]["interrupts"] > 150
+    assert "Removing after probe failure status: -28" in target.truth["facts"]["log"]

@@ -304,6 +304,26 @@ def test_ib_mad_shows_the_datagrams_that_wait() -> None:
     }
 
 
+def test_irq_vectors_run_out() -> None:
+    truth = facts("irq-exhaustion")
+    assert "Removing after probe failure status: -28" in truth["log"]  # ENOSPC
+    prog = program("irq-exhaustion")
+    result = diagnose(prog, "irq-vectors")
+    (matrix,) = rows(result, "Matrix")
+    # Devices that did not get all that they need gave back what they had got: how many are left is up to chance.
+    assert matrix.global_available < 2
+    severity = Severity.WARNING if matrix.global_available else Severity.CRITICAL
+    assert findings_of_everything(prog) == {"irq-vectors": [severity]}
+    consumers = rows(result, "Consumer")
+    taken = sum(row.vectors for row in consumers if row.driver in ("virtio-pci", "nvme"))
+    assert taken == truth["interrupts"] > 150
+    assert [row.vectors for row in consumers[:3]] == [64, 64, 40]
+    (totals,) = rows(result, "CpuTotals")
+    assert (totals.matrix_available, totals.unexplained) == (matrix.global_available, 0)
+    (finding,) = result.findings
+    assert f"virtio-pci {consumers[0].device} takes 64" in finding.evidence
+
+
 def test_irq_vectors_agree_with_the_guest() -> None:
     truth = facts("irq-vectors")
     result = diagnose(program("irq-vectors"), "irq-vectors")

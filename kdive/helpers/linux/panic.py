@@ -3,7 +3,7 @@
 
 import re
 
-from kdive import NULL, Object, Program
+from kdive import NULL, Object, Program, sizeof
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux.printk import get_printk_records
 
@@ -69,11 +69,19 @@ def taint_letters(prog: Program) -> list[tuple[int, str, str]]:
 
     :return: (bit number, letter when it is set, letter when it is clear) of each flag.
     """
+    flags = prog["taint_flags"]
+    count = flags.type_.length
+    if count is None:
+        # Without DWARF only the symbol tells how many there are; padding may follow them.
+        count = prog.symbol("taint_flags").size // sizeof(flags.type_.type)
     letters = []
-    for bit, flag in enumerate(prog["taint_flags"]):
+    for bit in range(min(count, 8 * prog.address_size())):
+        flag = flags[bit]
         set_letter, clear_letter = (
             chr(flag.member_(name).value_() & 0xFF) for name in ("c_true", "c_false")
         )
+        if set_letter == "\0":
+            break
         letters.append((bit, set_letter, clear_letter))
     return letters
 

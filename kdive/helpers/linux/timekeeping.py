@@ -25,6 +25,12 @@ def _timekeeper(prog: Program) -> Object:
     try:
         return prog["tk_core"].timekeeper
     except KeyError:
+        pass
+    try:
+        # Without DWARF the type of tk_core is not known. This is what each tick computes before it is copied there;
+        # it is a variable of its own until "timekeeping: Add struct tk_data" and its neighbours (Linux 6.13).
+        return Object(prog, "struct timekeeper", address=prog.symbol("shadow_timekeeper").address)
+    except LookupError:
         # Since Linux 6.17 there is one for each auxiliary clock too; the first is the core's.
         return prog["timekeeper_data"][0].timekeeper
 

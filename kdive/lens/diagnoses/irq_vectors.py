@@ -365,11 +365,17 @@ def _exhausted(matrix: Matrix, consumers: list[Consumer], cpus: int) -> Iterator
     """Find that interrupts which were promised a vector can't all get one."""
     if matrix.global_available and matrix.global_available >= matrix.global_reserved:
         return
+    left = count_text(matrix.global_available, "interrupt vector")
+    where = f"{'is' if matrix.global_available == 1 else 'are'} left on {count_text(cpus, 'online CPU')}"
+    if matrix.global_available:
+        what = (
+            f"{left} {where}, fewer than the {matrix.global_reserved} that were promised to devices"
+        )
+    else:
+        what = f"{left} {where}: devices that ask for one get none"
     yield Finding(
         Severity.WARNING if matrix.global_available else Severity.CRITICAL,
-        f"{count_text(matrix.global_available, 'interrupt vector')} "
-        f"{'is' if matrix.global_available == 1 else 'are'} left on {count_text(cpus, 'online CPU')}: "
-        "devices that ask for more will get none",
+        what,
         (
             f"{matrix.total_allocated} are in use, and {matrix.global_reserved} more were promised",
             *(

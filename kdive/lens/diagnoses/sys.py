@@ -16,7 +16,7 @@ from kdive.helpers.linux.timekeeping import ktime_get_real_seconds, uptime, upti
 from kdive.helpers.linux.vmstat import nr_free_pages
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import Checked, Item, NoOptions, Row, column, diagnosis
-from kdive.lens.needs import Needs
+from kdive.lens.needs import Needs, variable
 from kdive.lens.text import string
 
 
@@ -75,9 +75,9 @@ def sys(context: Context[NoOptions]) -> Iterator[Item]:
         values["memory_bytes"] = totalram_pages(prog) * page_bytes
         values["free_bytes"] = nr_free_pages(prog) * page_bytes
     with context.tolerate("the command line"):
-        values["command_line"] = string(prog["saved_command_line"])
+        values["command_line"] = string(variable(prog, "saved_command_line", "char *"))
     with context.tolerate("dump_stack_arch_desc_str"):
-        values["platform"] = string(prog["dump_stack_arch_desc_str"])
+        values["platform"] = string(variable(prog, "dump_stack_arch_desc_str", "char [128]"))
     with context.tolerate("the taints"):
         values["tainted"] = tainted(prog).replace(" ", "")
     states: Counter[str] = Counter()
