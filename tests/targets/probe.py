@@ -14,7 +14,6 @@ from typing import Any
 
 BLOCKS = 100
 VARIABLES = (
-    "boot_cpu_data.x86_model_id",
     "nr_cpu_ids",
     "init_mm.pgd",
     "init_task.comm",
@@ -31,6 +30,7 @@ VARIABLES = (
     "modules",
     "nr_threads",
     "panic_cpu",
+    "init_task.thread",
     "system_state",
     "totalreserve_pages",
 )
@@ -79,7 +79,9 @@ def blocks(tool: Any, prog: Any) -> dict[str, str]:
     choice = random.Random(5)
     start = prog.symbol("_stext").address
     end = prog.symbol("_edata").address
-    places = [(choice.randrange(1 << 20, 480 << 20), True) for _ in range(4 * BLOCKS)]
+    # Where QEMU's machines have their memory.
+    memory = 1 << 30 if prog.platform.arch == tool.Architecture.AARCH64 else 0
+    places = [(memory + choice.randrange(1 << 20, 480 << 20), True) for _ in range(4 * BLOCKS)]
     places += [(choice.randrange(start, end), False) for _ in range(BLOCKS)]
     found = {}
     for address, is_physical in places:

@@ -47,13 +47,19 @@ def ask(panic: lab.Target) -> Ask:
 
     def answer(tool: str, form: str) -> Answer:
         if (tool, form) not in answers:
-            python = sys.executable if tool == "kdive" else DRGN_PYTHON
-            command = [python, PROBE, tool, panic.vmlinux, *files_of(panic, form)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            answers[tool, form] = json.loads(done.stdout)
+            answers[tool, form] = read(tool, panic.vmlinux, files_of(panic, form))
         return answers[tool, form]
 
+    return answer
+
+
+def read(tool: str, vmlinux: Path, files: list[Path]) -> Answer:
+    """Return what a tool reads of a dump."""
+    python = sys.executable if tool == "kdive" else DRGN_PYTHON
+    command = [python, PROBE, tool, vmlinux, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: Answer = json.loads(done.stdout)
     return answer
 
 
@@ -121,3 +127,17 @@ def test_user_addresses_fault(panic: lab.Target, form: str) -> None:
         with pytest.raises(kdive.FaultError) as raised:
             prog.read(address, 8)
         assert raised.value.address == address
+
+
+@pytest.mark.parametrize("kernel", ["5.10-amd64", "6.1-amd64", "6.1-arm64", "6.12-amd64"])
+def test_forms_that_qemu_writes(kernel: str) -> None:
+    idle = lab.target("idle", kernel)
+    elf, kdump = (read("kdive", idle.vmlinux, [idle.dumps[form]]) for form in ("elf", "kdump-zlib"))
+    assert len(elf["expressions"]) > 200
+    assert readable(elf, "expressions") == len(elf["expressions"])
+    assert readable(elf, "blocks") > 200
+    assert kdump == elf
+    # drgn does not open the compressed form without being told its architecture.
+    peer = read("drgn", idle.vmlinux, [idle.dumps["elf"]])
+    assert elf["expressions"].keys() == peer["expressions"].keys()
+    assert list(differences(elf, peer)) == []
