@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+# The formats of debugging information that tell types, in the order in which they are asked.
+TYPE_FORMATS = ("dwarf", "ctf", "btf")
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
 
 
@@ -34,6 +36,7 @@ class Options(argparse.Namespace):
     default_symbols: bool
     main_symbols: bool
     symbol_methods: list[tuple[str, bool]]
+    types: list[str] | None = None
     debug_directories: list[str]
     default_debug_directories: bool
     debug_link_directories: list[str]
@@ -213,6 +216,13 @@ def add_symbols(parser: argparse.ArgumentParser) -> None:
         type=_methods(False),
         help="do not find symbols by these; kmod stands for all its ways; may be given again",
     )
+    symbols.add_argument(
+        "--types",
+        metavar="FORMAT[,FORMAT...]",
+        type=_formats,
+        help="take types and variables from these formats only, asked in this order; without it: "
+        + ",".join(TYPE_FORMATS),
+    )
 
     directories = parser.add_argument_group("directories of debugging symbols")
     for name, of_what in (
@@ -255,6 +265,16 @@ def _methods(wanted: bool) -> Callable[[str], list[tuple[str, bool]]]:
         return [(method, wanted) for method in text.split(",")]
 
     return split
+
+
+def _formats(text: str) -> list[str]:
+    formats = text.split(",")
+    for position, name in enumerate(formats):
+        if name not in TYPE_FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(TYPE_FORMATS)}")
+        if name in formats[:position]:
+            raise argparse.ArgumentTypeError(f"{name!r} is given twice")
+    return formats
 
 
 def _architecture(text: str) -> str:

@@ -1,7 +1,7 @@
 """Loads the debugging symbols that the command line asks for, and says what is missing."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kdive import (
     BadDataError,
@@ -12,11 +12,12 @@ from kdive import (
     Module,
     ModuleFileStatus,
     Program,
+    ProgramFlags,
 )
 from kdive.cli import downloads
 from kdive.cli.errors import UserError
 from kdive.cli.log import logger
-from kdive.cli.options import Options
+from kdive.cli.options import TYPE_FORMATS, Options
 
 _NAMES_SHOWN = 5
 
@@ -68,6 +69,9 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     if options.symbol_methods:
         _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
+    if options.types is not None:
+        prog.set_enabled_type_finders(_chosen(prog.enabled_type_finders(), options.types))
+        prog.set_enabled_object_finders(_chosen(prog.enabled_object_finders(), options.types))
     try:
         prog.load_debug_info(
             options.symbols,
@@ -112,6 +116,13 @@ def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:
     prog.set_enabled_debug_info_finders(finders)
 
 
+def _chosen(finders: Sequence[str], formats: Sequence[str]) -> list[str]:
+    """Replace the finders of all formats by those of the chosen ones, where the first of them was."""
+    place = min(finders.index(name) for name in TYPE_FORMATS if name in finders)
+    others = [name for name in finders if name not in TYPE_FORMATS]
+    return [*others[:place], *formats, *others[place:]]
+
+
 def _choose_directories(prog: Program, options: Options) -> None:
     for attribute, keep, added in (
         ("directories", options.default_debug_directories, options.debug_directories),
@@ -132,6 +143,11 @@ def _choose_directories(prog: Program, options: Options) -> None:
 def _what_is_missing(prog: Program, options: Options) -> str:
     lacking = [module for module in prog.modules() if module.wants_debug_file()]
     main = [module for module in lacking if isinstance(module, MainModule)]
+    if main and _has_own_types(prog):
+        return (
+            f"no file found for {_with_build_id(main[0])}; using the symbols and types (BTF) in its own memory, which "
+            "tell nothing of local variables and lines; for those, give its file with -s"
+        )
     if main:
         return f"no symbols found for {_with_build_id(main[0])}; give its file with -s"
     names = [os.path.basename(module.name) for module in lacking]  # noqa: PTH119
@@ -140,6 +156,17 @@ def _what_is_missing(prog: Program, options: Options) -> str:
         shown += f" and {len(names) - _NAMES_SHOWN} more"
     hint = "" if options.main_symbols else ", or do without with --main-symbols"
     return f"no symbols found for {shown}; give their files with -s{hint}"
+
+
+def _has_own_types(prog: Program) -> bool:
+    """Return whether a kernel whose files are missing has brought its types with it."""
+    if not prog.flags & ProgramFlags.IS_LINUX_KERNEL:
+        return False
+    try:
+        prog.type("struct module")
+    except LookupError:
+        return False
+    return True
 
 
 def _with_build_id(module: Module) -> str:

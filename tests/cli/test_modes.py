@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import lab
 from tests.support import Kdive
 
 
@@ -222,3 +223,53 @@ def test_unknown_way_of_finding_symbols(kdive: Kdive, process: int) -> None:
     result = kdive("-p", process, "--main-symbols", "--no-symbols-by", "magic", "-e", "1")
     assert result.stderr == ("kdive: warning: there is no way of finding symbols called 'magic'\n")
     assert (result.stdout, result.returncode) == ("1\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "order"),
+    [
+        ((), "dwarf,ctf,btf"),
+        (("--types", "btf,dwarf"), "btf,dwarf"),
+        (("--types", "dwarf"), "dwarf"),
+    ],
+)
+def test_order_of_type_formats(
+    kdive: Kdive, process: int, flags: tuple[str, ...], order: str
+) -> None:
+    code = "print(','.join(prog.enabled_type_finders())); print(prog['answer'])"
+    result = kdive("-q", "-p", process, *flags, "-e", code)
+    assert result.stdout == f"{order}\n(int)42\n"
+
+
+def test_left_out_type_format(kdive: Kdive, process: int) -> None:
+    result = kdive("-q", "-p", process, "--types", "btf", "-e", "prog['answer']")
+    assert "could not find 'answer'" in result.stderr
+    assert result.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [("stabs", "'stabs' is none of dwarf, ctf, btf"), ("btf,btf", "'btf' is given twice")],
+)
+def test_unknown_type_format(kdive: Kdive, formats: str, message: str) -> None:
+    result = kdive("--types", formats, "-e", "1")
+    assert (result.stdout, result.returncode) == ("", 2)
+    assert message in result.stderr
+
+
+@pytest.mark.lab
+def test_types_of_the_kernel_before_those_of_its_file(kdive: Kdive, idle: lab.Target) -> None:
+    # BTF knows nothing of the types of most variables, so both are asked.
+    target = ("-c", idle.dumps["elf"], "-s", idle.vmlinux, "--main-symbols")
+    code = "print(prog['init_task'].comm, prog.type('enum pid_type').type)"
+    for flags, integer in (((), "unsigned int"), (("--types", "btf,dwarf"), "<unknown>")):
+        result = kdive("-q", *target, *flags, "-e", code)
+        assert result.stdout == f'(char [16])"swapper/0" {integer}\n'
+
+
+@pytest.mark.lab
+def test_kernel_without_its_file(kdive: Kdive, idle: lab.Target) -> None:
+    target = ("-c", idle.dumps["elf"], "--main-symbols", "--no-symbols-by", "standard")
+    result = kdive(*target, "-e", "print(prog['init_task'].comm)")
+    assert result.stdout == '(char [16])"swapper/0"\n'
+    assert "using the symbols and types (BTF) in its own memory" in result.stderr
