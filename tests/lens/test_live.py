@@ -52,3 +52,39 @@ def test_a_live_kernel_names_who_holds_a_file_system() -> None:
     (system,) = rows(content, "sys", "System")
     assert system["mode"] == "live kernel"
     assert all(row["unexplained"] == 0 for row in rows(content, "irq-vectors", "CpuTotals"))
+
+
+def test_a_live_kernel_has_zombie_memory_cgroups() -> None:
+    status, content = diagnose_live("memcg-zombies", "memcg", "memcg-pages")
+    assert status == 3
+    assert [f["diagnosis"] for f in content["findings"]] == ["memcg"]
+    zombies = {row["path"]: row for row in rows(content, "memcg", "MemoryCgroup")}
+    assert set(zombies) >= {f"/lab/cache{number}" for number in range(1, 6)}
+    assert zombies["/lab/shared"]["shmem_bytes"] == 512 << 10
+    files = {row["path"]: row for row in rows(content, "memcg-pages", "PinnedPages")}
+    assert files["/mnt/disk/file5"]["size_bytes"] == 5 * 4 * 64 << 10
+    assert files["/mnt/disk/locked"]["mlocked_pages"] == 128
+
+
+def test_a_live_kernel_has_work_on_an_offline_cpu() -> None:
+    status, content = diagnose_live("delayed-work", "delayed-works", "workqueues", "tasks")
+    assert status == 3
+    assert [f["diagnosis"] for f in content["findings"]] == ["delayed-works"]
+    works = rows(content, "delayed-works", "DelayedWork")
+    assert sorted((row["cpu"], row["state"], row["workqueue"]) for row in works) == [
+        (1, "offline", "events"),
+        (1, "offline", "lab_queue"),
+    ]
+
+
+def test_a_live_kernel_has_connections_that_hang() -> None:
+    status, content = diagnose_live("rds-tcp", "rds", "stacks", "mounts", "modules")
+    assert status == 3
+    assert [f["diagnosis"] for f in content["findings"]] == ["rds"]
+    connections = rows(content, "rds", "Connection")
+    assert {row["state"] for row in connections if row["remote"] == "192.0.2.99"} == {
+        "RDS_CONN_CONNECTING"
+    }
+    assert {row["state"] for row in connections if row["remote"] == "192.0.2.2"} == {"RDS_CONN_UP"}
+    (receiver,) = [row for row in rows(content, "rds", "Socket") if row["bound_port"] == 4000]
+    assert receiver["bound"] == "192.0.2.2"
