@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Never
 
-from kdive import Program, set_default_prog
+from kdive import Program, ProgramFlags, set_default_prog
 from kdive.lens.diagnosis import Diagnosis, Progress
 from kdive.lens.result import Result, Status
 from kdive.lens.worker import End, answer
@@ -73,7 +73,14 @@ def run(
         at_once: How many run at the same time; by default one for each CPU.
         watch: Is called when something ended or got further.
     """
-    return _Run(prog, tasks, limits or Limits(), at_once or os.cpu_count() or 1, watch).all()
+    # Processes can't share a connection, for they would read each other's answers: one has it at a time.
+    at_once = 1 if _is_remote(prog) else at_once or os.cpu_count() or 1
+    return _Run(prog, tasks, limits or Limits(), at_once, watch).all()
+
+
+def _is_remote(prog: Program) -> bool:
+    """Return whether the target is behind a connection, as a guest of QEMU is."""
+    return bool(prog.flags & ProgramFlags.IS_LIVE) and not prog.flags & ProgramFlags.IS_LOCAL
 
 
 class _Run:
@@ -94,6 +101,8 @@ class _Run:
         self._state = State(len(tasks))
         self._selector = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
+        # The diagnosis that was ended while it may have waited for an answer of the target, which is still to come.
+        self._spoiled_by: str | None = None
 
     def all(self) -> list[Result]:
         try:
@@ -108,6 +117,14 @@ class _Run:
         return self._results
 
     def _start(self, task: Task, result: Result) -> None:
+        if self._spoiled_by is not None:
+            result.end(
+                Status.FAILED,
+                f"the target can't be asked any more since {self._spoiled_by} was ended",
+            )
+            self._state.done += 1
+            self._tell()
+            return
         worker = _Worker(self._prog, task, result, self._limits)
         self._workers.append(worker)
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
@@ -115,6 +132,8 @@ class _Run:
         self._tell()
 
     def _wait(self) -> None:
+        if not self._workers:
+            return
         now = time.monotonic()
         next_deadline = min(worker.deadline for worker in self._workers)
         for key, _ in self._selector.select(max(0.0, next_deadline - now)):
@@ -126,6 +145,8 @@ class _Run:
                 self._selector.unregister(worker.pipe)
                 worker.bury()
                 self._workers.remove(worker)
+                if worker.was_killed and _is_remote(self._prog):
+                    self._spoiled_by = worker.result.name
                 self._state.done += 1
                 del self._state.running[worker.result.name]
                 self._tell()
@@ -149,6 +170,7 @@ class _Worker:
         self._started = time.monotonic()
         self.deadline = self._started + limits.seconds
         self._is_stopping = False
+        self.was_killed = False
         self._received = 0
         self._buffer = bytearray()
         self._end: End | None = None
@@ -202,6 +224,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process at once."""
+        self.was_killed = True
         os.kill(self._pid, signal.SIGKILL)
 
     def bury(self) -> None:

@@ -258,6 +258,29 @@ def test_someone_can_watch(prog: Program) -> None:
     assert seen[-1] == (2, {})
 
 
+def test_a_connection_is_used_by_one_at_a_time(
+    prog: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdive.lens.runner._is_remote", lambda _: True)
+    seen: list[int] = []
+    tasks = [Task(d, NoOptions()) for d in (slow, loops, good, waits_in_native_code, good)]
+    results = run(
+        prog,
+        tasks,
+        Limits(seconds=0.3),
+        at_once=4,
+        watch=lambda state: seen.append(len(state.running)),
+    )
+    assert max(seen) == 1
+    # One that can be told to stop leaves the connection as it was, one that has to be killed does not.
+    assert [r.status for r in results] == [
+        *(Status.OK, Status.TIMED_OUT, Status.OK, Status.TIMED_OUT, Status.FAILED)
+    ]
+    assert results[-1].reason == (
+        "the target can't be asked any more since waits-in-native-code was ended"
+    )
+
+
 def test_no_process_is_left(prog: Program) -> None:
     run_all(prog, loops, good, crashes, seconds=0.2)
     with pytest.raises(ChildProcessError):
