@@ -341,20 +341,26 @@ def _vectors(
 
 
 def _consumers(vectors: list[Vector], interrupts: list[_Interrupt]) -> Iterator[Consumer]:
-    keys = {(i.driver, i.device) for i in interrupts if i.function or i.is_reserved}
+    installed: dict[tuple[str, str], list[Vector]] = {}
+    for vector in vectors:
+        if vector.irq is not None:
+            installed.setdefault((vector.driver, vector.device), []).append(vector)
+    asked: dict[tuple[str, str], list[_Interrupt]] = {}
+    for interrupt in interrupts:
+        if interrupt.function or interrupt.is_reserved:
+            asked.setdefault((interrupt.driver, interrupt.device), []).append(interrupt)
     rows = []
-    for driver, device in keys:
-        own = [v for v in vectors if v.irq is not None and (v.driver, v.device) == (driver, device)]
-        waiting = [i for i in interrupts if (i.driver, i.device) == (driver, device)]
-        by_cpu = Counter(v.cpu for v in own)
+    for (driver, device), own in asked.items():
+        taken = installed.get((driver, device), [])
+        by_cpu = Counter(vector.cpu for vector in taken)
         rows.append(
             Consumer(
                 driver=driver,
                 device=device,
-                vectors=len(own),
-                managed=sum(bool(v.managed) for v in own),
-                reserved=sum(i.is_reserved for i in waiting),
-                shut_down=sum(i.is_shut_down for i in waiting),
+                vectors=len(taken),
+                managed=sum(bool(vector.managed) for vector in taken),
+                reserved=sum(interrupt.is_reserved for interrupt in own),
+                shut_down=sum(interrupt.is_shut_down for interrupt in own),
                 by_cpu=", ".join(f"{cpu}: {count}" for cpu, count in sorted(by_cpu.items())),
             )
         )
