@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use common::Compiler;
@@ -41,7 +42,8 @@ int main() { return object.get() + static_cast<int>(space::numbers.items[0]); }
 ";
 
 /// Asks for everything. Errors are expected, panics are not.
-fn exercise(path: &Path, bytes: Vec<u8>) -> bool {
+fn exercise(sample: &Sample, bytes: Vec<u8>) -> bool {
+    let path = Path::new(&sample.name);
     let Ok(elf) = ElfFile::from_bytes(path, bytes) else {
         return false;
     };
@@ -53,7 +55,9 @@ fn exercise(path: &Path, bytes: Vec<u8>) -> bool {
             symbols.all_by_address(symbol.address.wrapping_add(1));
         }
     }
-    let Ok(Some(source)) = DwarfSource::open(&elf, 0x1000) else {
+    let supplementary = sample.supplementary.as_ref();
+    let source = DwarfSource::open_with_supplementary(&elf, 0x1000, None, supplementary);
+    let Ok(Some(source)) = source else {
         return false;
     };
     let mut ids = Vec::new();
@@ -134,7 +138,31 @@ impl Numbers {
     }
 }
 
-fn samples(compiler: &Compiler) -> Vec<(String, Vec<u8>)> {
+/// A file to be damaged.
+struct Sample {
+    name: String,
+    bytes: Vec<u8>,
+    /// The file that it shares contents with, which stays whole.
+    supplementary: Option<Arc<ElfFile>>,
+}
+
+impl Sample {
+    fn new(path: &Path, supplementary: Option<Arc<ElfFile>>) -> Sample {
+        let sample = Sample {
+            name: path.display().to_string(),
+            bytes: std::fs::read(path).unwrap(),
+            supplementary,
+        };
+        assert!(
+            exercise(&sample, sample.bytes.clone()),
+            "{} can't even be read undamaged",
+            sample.name
+        );
+        sample
+    }
+}
+
+fn samples(compiler: &Compiler) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (name, source, file, options) in [
         ("gcc", C, "sample.c", &["-gdwarf-5", "-O2", "-g3"][..]),
@@ -151,23 +179,38 @@ fn samples(compiler: &Compiler) -> Vec<(String, Vec<u8>)> {
         ),
     ] {
         let path = compiler.compile(name, source, file, options);
-        let bytes = std::fs::read(path).unwrap();
-        assert!(
-            exercise(Path::new(file), bytes.clone()),
-            "{file} can't even be read undamaged"
-        );
-        samples.push((file.to_owned(), bytes));
+        samples.push(Sample::new(&path, None));
     }
+    let options = ["-gdwarf-5", "-gsplit-dwarf", "-fdebug-types-section"];
+    let program = compiler.compile("g++", CPP, "split.cc", &options);
+    let package = program.with_extension("out.dwp");
+    common::run(
+        Command::new("llvm-dwp")
+            .current_dir(compiler.path(""))
+            .arg("-e")
+            .arg(&program)
+            .arg("-o")
+            .arg(&package),
+    );
+    samples.push(Sample::new(&package, None));
+    samples.push(Sample::new(&program, None));
+    let one = compiler.compile("gcc", C, "one.c", &["-gdwarf-5", "-O2"]);
+    let two = compiler.compile("gcc", C, "two.c", &["-gdwarf-5", "-O2"]);
+    let shared = compiler.path("shared");
+    common::run(Command::new("dwz").arg("-m").args([&shared, &one, &two]));
+    let supplementary = ElfFile::open(&shared).unwrap();
+    samples.push(Sample::new(&one, Some(Arc::new(supplementary))));
+    samples.push(Sample::new(&shared, None));
     samples
 }
 
 #[test]
 fn truncated_files_are_survived() {
     let compiler = Compiler::new();
-    for (name, bytes) in samples(&compiler) {
+    for sample in samples(&compiler) {
         for part in 0..200 {
-            let length = bytes.len() * part / 200;
-            exercise(Path::new(&name), bytes[..length].to_vec());
+            let length = sample.bytes.len() * part / 200;
+            exercise(&sample, sample.bytes[..length].to_vec());
         }
     }
 }
@@ -178,8 +221,9 @@ fn corrupted_files_are_survived() {
         .map_or(100, |copies| copies.parse().expect("a number of copies"));
     let compiler = Compiler::new();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    for (name, bytes) in samples(&compiler) {
-        let elf = ElfFile::from_bytes(Path::new(&name), bytes.clone()).unwrap();
+    for sample in samples(&compiler) {
+        let bytes = &sample.bytes;
+        let elf = ElfFile::from_bytes(Path::new(&sample.name), bytes.clone()).unwrap();
         // Mostly where it matters: within the sections of debug information.
         let sections: Vec<(usize, usize)> = elf
             .sections()
@@ -210,7 +254,7 @@ fn corrupted_files_are_survived() {
                     _ => numbers.below(256) as u8,
                 };
             }
-            exercise(Path::new(&name), damaged);
+            exercise(&sample, damaged);
         }
     }
 }
