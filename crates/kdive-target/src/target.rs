@@ -120,6 +120,8 @@ pub struct Target {
     pub truncation: Option<Truncation>,
     /// What is damaged, missing or was guessed, one sentence each, for those who ask.
     pub remarks: Vec<String>,
+    /// What had to be found out, one sentence each; nothing is wrong with it.
+    pub notices: Vec<String>,
 }
 
 /// Opens a dump.

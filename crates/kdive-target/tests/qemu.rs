@@ -107,9 +107,9 @@ fn memory_of_the_qemu_process() {
     let (target, _memory) = guest(true, &OpenOptions::default());
     check(&target);
     assert!(
-        target.remarks[0].contains("found in memory"),
+        target.notices[0].contains("found in memory"),
         "{:?}",
-        target.remarks
+        target.notices
     );
 }
 

@@ -86,6 +86,9 @@ impl Program {
         for remark in &target.remarks {
             log::warning(py, remark)?;
         }
+        for notice in &target.notices {
+            log::info(py, notice)?;
+        }
         py.detach(|| self.inner.set_target(target)).or_raise()
     }
 }

@@ -27,13 +27,14 @@ pub(super) struct KernelParts {
 impl KernelParts {
     /// Completes the target: VMCOREINFO, the kernel's address space, and registers.
     pub fn into_target(mut self, options: &OpenOptions) -> Target {
+        let mut notices = Vec::new();
         let vmcoreinfo = options
             .vmcoreinfo
             .as_deref()
             .or(self.vmcoreinfo.as_deref())
             .or_else(|| self.notes.vmcoreinfo())
             .map(VmCoreInfo::parse)
-            .or_else(|| self.discover())
+            .or_else(|| self.discover(&mut notices))
             .map(Arc::new);
         if let (Architecture::Unknown, Some(info)) = (self.platform.architecture, &vmcoreinfo) {
             self.platform.architecture = discovery::architecture_of(info);
@@ -72,11 +73,12 @@ impl KernelParts {
             unsaved: Vec::new(),
             truncation: self.truncation,
             remarks: self.remarks,
+            notices,
         }
     }
 
     /// VMCOREINFO out of the memory of a dump that doesn't give it.
-    fn discover(&mut self) -> Option<VmCoreInfo> {
+    fn discover(&mut self, notices: &mut Vec<String>) -> Option<VmCoreInfo> {
         if !self.is_searchable {
             return None;
         }
@@ -84,7 +86,7 @@ impl KernelParts {
         let (valid, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_valid);
         let chosen = valid.first().or(others.first())?;
         let address = chosen.address;
-        self.remarks.push(format!(
+        notices.push(format!(
             "VMCOREINFO was found in memory, at physical address {address:#x}"
         ));
         for other in valid

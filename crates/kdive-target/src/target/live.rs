@@ -48,6 +48,7 @@ pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
         unsaved: Vec::new(),
         truncation: None,
         remarks: Vec::new(),
+        notices: Vec::new(),
     })
 }
 

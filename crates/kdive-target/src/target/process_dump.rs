@@ -73,6 +73,7 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
         unsaved,
         truncation: Truncation::of(&**source, core.size),
         remarks: Vec::new(),
+        notices: Vec::new(),
     }
 }
 
