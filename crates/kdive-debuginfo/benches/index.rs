@@ -1,7 +1,7 @@
 //! Times the indexing of a file's debug information: `cargo bench -p kdive-debuginfo --bench index
 //! -- FILE [RUNS]`. Prints milliseconds (median, least, greatest) for one thread, for all
 //! processors, and from the cache with a first lookup; and the greatest memory of the process in
-//! MB so far.
+//! MB so far. Then the microseconds that a symbol takes to be found by name and by address.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use kdive_debuginfo::cache::IndexCache;
 use kdive_debuginfo::description::TypeKinds;
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::symbols::SymbolTable;
 
 fn main() {
     let mut arguments = std::env::args()
@@ -33,6 +34,32 @@ fn main() {
             .expect("threads");
         let open = || pool.install(|| open(&path, None));
         measure(&format!("{threads} threads"), runs, open);
+    }
+    measure_symbols(&path);
+}
+
+/// Looks up every symbol of a file in an order that is not that of the table.
+fn measure_symbols(path: &str) {
+    const STEP: usize = 7919;
+    let elf = Arc::new(ElfFile::open(Path::new(path)).expect("an ELF file"));
+    let start = Instant::now();
+    let symbols = SymbolTable::from_elf(&elf, 0).expect("symbols");
+    let all: Vec<_> = symbols.iter().collect();
+    let read = start.elapsed().as_secs_f64() * 1e3;
+    println!("{} symbols read in {read:.1} ms", all.len());
+    for by_name in [true, false] {
+        let start = Instant::now();
+        for number in 0..all.len() {
+            let symbol = &all[number * STEP % all.len()];
+            std::hint::black_box(if by_name {
+                symbols.by_name(&symbol.name)
+            } else {
+                symbols.by_address(symbol.address)
+            });
+        }
+        let each = start.elapsed().as_secs_f64() * 1e6 / all.len() as f64;
+        let how = if by_name { "name" } else { "address" };
+        println!("by {how}, the making of the index included: {each:.2} us each");
     }
 }
 

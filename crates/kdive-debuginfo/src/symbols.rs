@@ -299,7 +299,7 @@ impl SymbolTable {
     /// The symbol called `name`; a global one before a weak one before a local one.
     pub fn by_name(&self, name: &str) -> Option<Symbol> {
         self.records_by_name(name)
-            .min_by_key(|(number, record)| (precedence(record.binding), *number))
+            .next()
             .map(|(_, record)| self.symbol(record))
     }
 
@@ -425,16 +425,23 @@ impl SymbolTable {
         let mask = size - 1;
         let mut slots = vec![EMPTY; size];
         let names: Vec<&[u8]> = self.names.iter().map(Names::bytes).collect();
-        for (number, record) in (0u32..).zip(self.records()) {
-            let name = names
-                .get(usize::from(record.source))
-                .and_then(|names| c_string_at(names, record.name as usize))
-                .unwrap_or_default();
-            let mut slot = hash_name(name) & mask;
-            while slots[slot] != EMPTY {
-                slot = (slot + 1) & mask;
+        // Symbols of one name are met in the order in which they were put in. Some names, such as
+        // those that compilers make up, have hundreds of symbols.
+        for rank in 0..=LAST_PRECEDENCE {
+            let ranked = (0u32..)
+                .zip(self.records())
+                .filter(|(_, record)| precedence(record.binding) == rank);
+            for (number, record) in ranked {
+                let name = names
+                    .get(usize::from(record.source))
+                    .and_then(|names| c_string_at(names, record.name as usize))
+                    .unwrap_or_default();
+                let mut slot = hash_name(name) & mask;
+                while slots[slot] != EMPTY {
+                    slot = (slot + 1) & mask;
+                }
+                slots[slot] = number;
             }
-            slots[slot] = number;
         }
         NameIndex { slots, mask }
     }
@@ -490,6 +497,9 @@ fn sort(records: &mut Vec<Record>) {
     records.truncate(u32::MAX as usize - 1);
     records.sort_by_key(|record| record.address);
 }
+
+/// The greatest result of [`precedence`].
+const LAST_PRECEDENCE: u8 = 3;
 
 /// Which binding goes first.
 fn precedence(binding: SymbolBinding) -> u8 {
