@@ -35,11 +35,12 @@ impl BtfSource {
         for id in btf.ids() {
             let record = btf.record(id)?;
             if record.name != 0 && !matches!(record.kind, kind::DECL_TAG | kind::TYPE_TAG) {
-                by_name.push((btf.string(record.name)?, id));
+                let name = btf.string(record.name)?;
+                by_name.push((first_bytes(name), name, id));
             }
         }
         by_name.sort_unstable();
-        let names = by_name.into_iter().map(|(_, id)| id).collect();
+        let names = by_name.into_iter().map(|(_, _, id)| id).collect();
         Ok(BtfSource {
             btf,
             pointer_size,
@@ -295,6 +296,14 @@ impl BtfSource {
         }
         Ok(None)
     }
+}
+
+/// The first bytes of a name as a number in the same order: most names differ there already.
+fn first_bytes(name: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let count = name.len().min(8);
+    bytes[..count].copy_from_slice(&name.as_bytes()[..count]);
+    u64::from_be_bytes(bytes)
 }
 
 /// A type by its ID; 0 is `void`.

@@ -316,27 +316,30 @@ impl Stream<'_> {
 }
 
 fn symbols(names: Names, addresses: &[u64]) -> SymbolTable {
-    let mut sorted = addresses.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let entries: Vec<NamedSymbol> = names
-        .starts
-        .iter()
-        .zip(addresses)
-        .filter_map(|(start, address)| {
-            let (binding, kind) = meaning(*names.bytes.get(*start as usize)?);
-            let next = sorted.partition_point(|other| other <= address);
-            // Nothing tells how long the last one is.
-            let size = sorted.get(next).map_or(1, |next| next - address);
-            Some(NamedSymbol {
-                name: start + 1,
-                address: *address,
-                size: size.min(MAX_SIZE),
-                binding,
-                kind,
-            })
-        })
-        .collect();
+    let mut numbered: Vec<(u64, u32)> = addresses.iter().copied().zip(0..).collect();
+    numbered.sort_unstable();
+    let mut entries = Vec::with_capacity(numbered.len());
+    // From the last one on, so that the next address is known. Nothing tells how long the last
+    // one is.
+    let (mut next, mut latest) = (None, None);
+    for (address, number) in numbered.into_iter().rev() {
+        if latest != Some(address) {
+            (next, latest) = (latest, Some(address));
+        }
+        let Some(&start) = names.starts.get(number as usize) else {
+            continue;
+        };
+        let letter = names.bytes.get(start as usize).copied().unwrap_or_default();
+        let (binding, kind) = meaning(letter);
+        entries.push(NamedSymbol {
+            name: start + 1,
+            address,
+            size: next.map_or(1, |next: u64| next - address).min(MAX_SIZE),
+            binding,
+            kind,
+        });
+    }
+    entries.reverse();
     SymbolTable::with_names(names.bytes, entries)
 }
 
