@@ -57,8 +57,11 @@ bitflags::bitflags! {
 
 bitflags::bitflags! {
     /// Qualifiers of a type.
+    ///
+    /// As wide as a pointer: a type is a pointer and these, and one that is half padding is slow
+    /// to move, since it is read back otherwise than it was written.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Qualifiers: u8 {
+    pub struct Qualifiers: u64 {
         /// `const`
         const CONST = 1;
         /// `volatile`

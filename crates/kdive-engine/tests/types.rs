@@ -423,6 +423,45 @@ fn ten_thousand_aliases_are_an_error() {
 }
 
 #[test]
+fn long_chains_of_types_are_dropped_within_the_stack() {
+    const LENGTH: usize = 100_000;
+    let chain = |wrap: &dyn Fn(Type) -> Type| {
+        let mut ty = int();
+        for _ in 0..LENGTH {
+            ty = wrap(ty);
+        }
+        ty
+    };
+    let nested = |ty| {
+        let members = vec![member(Some("m"), 0, Content::from_type(ty))];
+        compound(TypeKind::Struct, None, 4, members)
+    };
+    let aliases = chain(&|ty| Type::typedef("alias", ty, Language::C));
+    let pointers = chain(&pointer);
+    let arrays = chain(&|ty| array(ty, 1));
+    let structures = chain(&nested);
+    let functions = chain(&|ty| function(ty, Vec::new(), false));
+    let parameters = chain(&|ty| function(int(), vec![(None, ty)], false));
+    assert!(is_too_deep(&aliases.unaliased()));
+    assert!(is_too_deep(&pointers.type_name()));
+    assert!(is_too_deep(&arrays.size()));
+    assert!(is_too_deep(&structures.alignment()));
+    assert!(is_too_deep(&functions.type_name()));
+    assert!(is_too_deep(&parameters.type_name()));
+    for ty in [aliases, pointers, arrays, structures, functions] {
+        let kind = ty.kind();
+        let inner = match ty.target().unwrap() {
+            Some(target) => target,
+            None => ty.find_member("m").unwrap().unwrap().ty,
+        };
+        drop(ty);
+        // What is still in use survives the type that it belonged to.
+        assert_eq!(inner.kind(), kind);
+    }
+    drop(parameters);
+}
+
+#[test]
 fn arrays_of_2_to_the_63_elements_are_errors() {
     let program = program();
     let ty = array(int(), 1 << 63);

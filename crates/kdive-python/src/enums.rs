@@ -214,7 +214,7 @@ macro_rules! flags {
             }
 
             fn from_bits(bits: u8) -> Option<Self> {
-                <$rust>::from_bits(bits)
+                <$rust>::from_bits(bits.into())
             }
 
             fn class(py: Python<'_>) -> PyResult<&'static FlagClass> {

@@ -30,7 +30,7 @@ impl Object {
                 &self.program,
                 ty,
                 *address,
-                bit_offset.wrapping_add(u64::from(*first)),
+                bit_offset.wrapping_add(*first),
                 bit_field_size,
             )),
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
@@ -211,7 +211,7 @@ impl Object {
                 &self.program,
                 element,
                 address.wrapping_add(offset),
-                u64::from(bit_offset),
+                bit_offset,
                 None,
             ));
         }

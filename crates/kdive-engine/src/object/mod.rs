@@ -49,7 +49,7 @@ pub enum Place {
         /// The address of the byte with the first bit.
         address: u64,
         /// The first bit within that byte, counted in the object's byte order.
-        bit_offset: u8,
+        bit_offset: u64,
     },
     /// Nowhere.
     Absent(AbsenceReason),
@@ -230,7 +230,7 @@ impl Object {
             bit_field_size,
             place: Place::Reference {
                 address,
-                bit_offset: (bit_offset % 8) as u8,
+                bit_offset: bit_offset % 8,
             },
         }
     }
@@ -341,7 +341,7 @@ impl Object {
     /// The first bit of a reference within the byte at its address.
     pub fn bit_offset(&self) -> Option<u8> {
         match self.place {
-            Place::Reference { bit_offset, .. } => Some(bit_offset),
+            Place::Reference { bit_offset, .. } => Some(bit_offset as u8),
             _ => None,
         }
     }
@@ -373,7 +373,7 @@ impl Object {
                 address,
                 bit_offset,
             } => {
-                let bit_offset = u64::from(*bit_offset);
+                let bit_offset = *bit_offset;
                 let no_value = || {
                     Error::Type(format!(
                         "cannot read object with {}",

@@ -13,7 +13,7 @@ use crate::types::Type;
 pub(crate) struct Cache {
     types: RwLock<HashMap<Box<str>, Type, FixedState>>,
     objects: RwLock<HashMap<Box<str>, FoundObject, FixedState>>,
-    pointers: RwLock<HashMap<(usize, u8, u8), Type, FixedState>>,
+    pointers: RwLock<HashMap<(usize, u64, u8), Type, FixedState>>,
 }
 
 /// An object without its program, which would keep itself alive.

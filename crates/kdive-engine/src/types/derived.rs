@@ -18,6 +18,16 @@ pub(crate) struct Derived {
     layout: OnceLock<Layout>,
 }
 
+impl Derived {
+    /// The types that are kept here.
+    pub(crate) fn into_owned(self) -> impl Iterator<Item = Type> {
+        self.real
+            .into_inner()
+            .into_iter()
+            .chain(self.pointee.into_inner())
+    }
+}
+
 impl Type {
     /// The type behind all aliases, without the qualifiers of this handle.
     #[inline]

@@ -43,6 +43,16 @@ impl Link {
     }
 }
 
+impl Link {
+    /// The type that this reference owns.
+    pub(crate) fn into_owned(self) -> Option<Type> {
+        match self {
+            Self::Ready(ty) => Some(ty),
+            Self::Imported(_) => None,
+        }
+    }
+}
+
 impl ImportedLink {
     #[inline]
     fn get(&self) -> Result<Type> {
@@ -100,6 +110,11 @@ impl<T> LazyList<T> {
         self.read()
     }
 
+    /// What has been read.
+    pub(crate) fn into_items(self) -> Vec<T> {
+        self.items.into_inner().unwrap_or_default()
+    }
+
     #[cold]
     fn read(&self) -> Result<&[T]> {
         let items = match &self.read {
@@ -149,6 +164,15 @@ impl Content {
             link,
             bit_field_size,
         })
+    }
+
+    /// The type that this owns.
+    pub(crate) fn into_owned(self) -> Option<Type> {
+        match self.0 {
+            Inner::Type { link, .. } => link.into_owned(),
+            Inner::Object(object) => Some(object.ty),
+            Inner::Thunk { .. } => None,
+        }
     }
 
     /// A type.

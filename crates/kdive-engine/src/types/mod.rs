@@ -14,6 +14,7 @@ mod parse;
 mod primitive;
 mod print;
 mod repr;
+mod teardown;
 
 use std::sync::{Arc, OnceLock};
 

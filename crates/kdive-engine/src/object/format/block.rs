@@ -50,7 +50,7 @@ impl Block {
                 address,
                 bit_offset,
             } => {
-                let bit_offset = u64::from(*bit_offset);
+                let bit_offset = *bit_offset;
                 let size = layout.bits.saturating_add(bit_offset).div_ceil(8);
                 let block = Block::read(&object.program, *address, size, &object.ty)?;
                 Ok((block, bit_offset))
