@@ -2,27 +2,17 @@
 
     python benches/objects.py PEER_PYTHON [--rounds N] [--dump PATH... --vmlinux PATH]
 
-PEER_PYTHON is the interpreter of an installation of drgn 0.3.0. Without a dump, the ELF and the compressed dump of the
-lab's idle target are used. The same operations run in both tools, which take turns; each figure is the median over the
-rounds of the time of one operation.
+PEER_PYTHON is the interpreter of an installation of drgn 0.3.0. Without a dump, the lab's are used: QEMU's ELF dump
+and compressed dump of the idle target, and the ELF dump that the panicked kernel's crash kernel made.
 """
 
-import argparse
 import importlib
-import json
-import statistics
-import subprocess
-import sys
-import timeit
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-# drgn does not find the architecture of QEMU's compressed dumps by itself.
-PEER_ARCHITECTURE = "X86_64"
+import _peer
 
 
-def operations(tool: Any, prog: Any) -> dict[str, Callable[[], object]]:
+def operations(tool: Any, prog: Any) -> _peer.Operations:
     """Return the operations to measure, with everything they need made before."""
     helpers = importlib.import_module(f"{tool.__name__}.helpers.linux.list")
     init_task = prog["init_task"]
@@ -40,7 +30,9 @@ def operations(tool: Any, prog: Any) -> dict[str, Callable[[], object]]:
         "pointer chain": lambda: init_task.nsproxy.uts_ns.name,
         "string": lambda: init_task.comm.string_(),
         "arithmetic": lambda: value + 1,
+        "arithmetic of objects": lambda: value + value,
         "comparison": lambda: pid == 0,
+        "int(value)": lambda: int(value),
         "container_of": lambda: tool.container_of(node, "struct task_struct", "tasks"),
         "cast": lambda: tool.cast("unsigned long", node),
         "type(name)": lambda: prog.type("struct task_struct *"),
@@ -51,71 +43,5 @@ def operations(tool: Any, prog: Any) -> dict[str, Callable[[], object]]:
     }
 
 
-def work(tool_name: str, dump: str, vmlinux: str) -> None:
-    """Measure one round in this process and print the seconds of each operation as JSON."""
-    tool = importlib.import_module(tool_name)
-    platform = None
-    if tool_name == "drgn" and "kdump" in Path(dump).name:
-        platform = tool.Platform(tool.Architecture[PEER_ARCHITECTURE])
-    prog = tool.Program(platform) if platform else tool.Program()
-    prog.set_core_dump(dump)
-    prog.load_debug_info([vmlinux])
-    seconds = {}
-    for name, operation in operations(tool, prog).items():
-        timer = timeit.Timer(operation)
-        count, _ = timer.autorange()
-        seconds[name] = min(timer.repeat(3, count)) / count
-    print(json.dumps(seconds))
-
-
-def measure(interpreter: str, tool_name: str, dump: str, vmlinux: str) -> dict[str, float]:
-    """Run one round in a process of its own."""
-    command = [interpreter, __file__, "--work", tool_name, dump, vmlinux]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seconds: dict[str, float] = json.loads(output)
-    return seconds
-
-
-def compare(peer: str, dump: str, vmlinux: str, rounds: int) -> None:
-    """Print a table of one dump."""
-    mine: list[dict[str, float]] = []
-    theirs: list[dict[str, float]] = []
-    for _ in range(rounds):
-        theirs.append(measure(peer, "drgn", dump, vmlinux))
-        mine.append(measure(sys.executable, "kdive", dump, vmlinux))
-    print(f"{Path(dump).name}: median of {rounds} rounds, µs an operation")
-    print(f"  {'':18}{'drgn':>12}{'kdive':>12}{'drgn / kdive':>14}")
-    ratios = []
-    for name in mine[0]:
-        other = statistics.median(round_[name] for round_ in theirs)
-        own = statistics.median(round_[name] for round_ in mine)
-        ratios.append(other / own)
-        print(f"  {name:18}{other * 1e6:12.2f}{own * 1e6:12.2f}{ratios[-1]:14.2f}")
-    print(f"  {'geometric mean':18}{'':24}{statistics.geometric_mean(ratios):14.2f}\n")
-
-
-def main() -> None:
-    """Compare the tools on each dump."""
-    if sys.argv[1:2] == ["--work"]:
-        work(*sys.argv[2:])
-        return
-    parser = argparse.ArgumentParser(description="Time operations of kdive against those of drgn.")
-    parser.add_argument("peer", help="the interpreter of an installation of drgn 0.3.0")
-    parser.add_argument("--rounds", type=int, default=5, help="how often (default: %(default)s)")
-    parser.add_argument("--dump", action="append", help="a kernel dump; may be given repeatedly")
-    parser.add_argument("--vmlinux", help="its vmlinux")
-    arguments = parser.parse_args()
-    if arguments.dump is None:
-        from lab import target
-
-        idle = target("idle")
-        arguments.dump = [str(idle.dumps[form]) for form in ("elf", "kdump-zlib")]
-        arguments.vmlinux = str(idle.vmlinux)
-    elif arguments.vmlinux is None:
-        parser.error("--dump needs --vmlinux")
-    for dump in arguments.dump:
-        compare(arguments.peer, dump, arguments.vmlinux, arguments.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    _peer.main("Time operations of kdive against those of drgn.", operations)
