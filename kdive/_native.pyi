@@ -1686,6 +1686,13 @@ class StackFrame:
         """Whether the call was inlined: it shares the registers of its caller."""
 
     @property
+    def is_tail_call(self) -> bool:
+        """Whether the function left to the one before by a jump (a tail call).
+
+        Its frame is gone. It is known from its caller's debug information, if that leaves no doubt.
+        """
+
+    @property
     def interrupted(self) -> bool:
         """Whether it was interrupted, so that the program counter is the next instruction.
 

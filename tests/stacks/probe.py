@@ -71,7 +71,12 @@ def main(tool: str, dump: str, *debug_files: str) -> None:
             "state": helpers.task_state_to_char(task),
             "error": error,
             "end": getattr(trace, "end_reason", None),
-            "frames": [frame_facts(module, frame) for frame in trace],
+            # drgn does not know functions that left their frames by a jump.
+            "frames": [
+                frame_facts(module, frame)
+                for frame in trace
+                if not getattr(frame, "is_tail_call", False)
+            ],
         }
     crashed = attempt(lambda: hex(prog.crashed_thread().object.value_()), LookupError)
     json.dump({"tasks": facts, "crashed": crashed}, sys.stdout)

@@ -59,6 +59,10 @@ pub enum VariableValue<'a> {
 /// A call, as the caller's debug information tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallSite<'a> {
+    /// The address that the call returns to: behind the jump, if it is a tail call.
+    pub return_address: u64,
+    /// Where the called function is, if its entry tells.
+    pub target_address: Option<u64>,
     /// Whether the caller jumps instead of calling, so that it has no frame of its own.
     pub is_tail_call: bool,
     /// The names of the function that is called, if it is called by name: as the source code and
@@ -107,6 +111,13 @@ pub trait CodeSource: Send + Sync {
 
     /// The call in a function (not an inlined one) that returns to an address.
     fn call_site(&self, function: TypeId, return_address: u64) -> Result<Option<CallSite<'_>>>;
+
+    /// The jumps of a function (not an inlined one) that are the calls of other functions, at
+    /// most `limit` of them.
+    fn tail_calls(&self, function: TypeId, limit: usize) -> Result<Vec<CallSite<'_>>>;
+
+    /// The part of a file that every thread has a copy of (`PT_TLS`): its size and alignment.
+    fn thread_local_block(&self) -> Option<(u64, u64)>;
 
     /// How the expressions of the unit of an entry are encoded.
     fn expression_encoding(&self, entry: TypeId) -> Result<ExpressionEncoding>;

@@ -144,6 +144,12 @@ impl StackFrame {
         self.inner.is_inline()
     }
 
+    /// Whether the function left to the one before by a jump, so that its frame is gone.
+    #[getter]
+    fn is_tail_call(&self) -> bool {
+        self.inner.is_tail_call()
+    }
+
     /// Whether it was interrupted, so that the program counter is the next instruction.
     #[getter]
     fn interrupted(&self) -> bool {

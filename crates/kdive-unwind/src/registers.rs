@@ -76,6 +76,12 @@ impl Registers {
         }
     }
 
+    /// Those that functions preserve, as far as they are known.
+    #[must_use]
+    pub fn preserved(&self, architecture: &Architecture) -> Self {
+        self.only(architecture.preserved)
+    }
+
     /// Registers saved in `bytes` as `fields` describe, little-endian.
     pub fn from_fields(fields: &[RegisterField], bytes: &[u8]) -> Result<Self> {
         let mut registers = Self::new();

@@ -58,6 +58,9 @@ pub enum How {
     /// By the registers that the kernel saved when it was interrupted, to which the frame pointer
     /// led.
     SavedRegisters,
+    /// By debug information: the caller called this function, which left to the frame before by a
+    /// jump. Unwinders do not see such frames; who knows call sites adds them.
+    TailCall,
     /// By the return address at the top of the stack, because the frame before is not in any
     /// code: a call through a bad pointer.
     BadCall,

@@ -164,6 +164,10 @@ impl<'a> Entry<'a> {
             .collect())
     }
 
+    fn is_tail_call(&self) -> bool {
+        self.flag(dw::DW_AT_call_tail_call) || self.flag(dw::DW_AT_GNU_tail_call)
+    }
+
     fn call_parameters(&self) -> Result<Vec<CallParameter<'a>>> {
         let bytes = |value: Option<AttributeValue<Slice<'a>>>| match value {
             Some(AttributeValue::Exprloc(expression)) => Some(expression.0.slice()),
@@ -189,6 +193,70 @@ impl<'a> Entry<'a> {
             Ok(())
         })?;
         Ok(parameters)
+    }
+}
+
+impl DwarfSource {
+    /// Visits the calls in a function with the addresses that they return to in the running
+    /// program, until `visit` returns false.
+    fn for_each_call_site<'a>(
+        &'a self,
+        function: TypeId,
+        mut visit: impl FnMut(&Entry<'a>, Option<u64>) -> Result<bool>,
+    ) -> Result<()> {
+        let function = self.entry(function)?;
+        let failed = |error| function.gimli_error(error);
+        let mut entries = function
+            .view
+            .unit
+            .entries_at_offset(function.die.offset())
+            .map_err(failed)?;
+        let mut start = None;
+        while let Some(die) = entries.next_dfs().map_err(failed)? {
+            let depth = die.depth();
+            match start {
+                None => start = Some(depth),
+                Some(start) if depth <= start => break,
+                Some(_) => {}
+            }
+            if !matches!(die.tag(), dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site) {
+                continue;
+            }
+            let site = self.entry(TypeId(
+                function.file_base + function.view.offset + die.offset().0 as u64,
+            ))?;
+            let returns_to = match site.address_value(dw::DW_AT_call_return_pc)? {
+                Some(address) => Some(address),
+                None => site.address_value(dw::DW_AT_low_pc)?,
+            };
+            let returns_to = returns_to.map(|address| address.wrapping_add(self.bias()));
+            if !visit(&site, returns_to)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn describe_call<'a>(&'a self, site: &Entry<'a>, return_address: u64) -> Result<CallSite<'a>> {
+        let target = match site.reference(dw::DW_AT_call_origin)? {
+            Some(target) => Some(target),
+            None => site.reference(dw::DW_AT_abstract_origin)?,
+        };
+        let target = target.map(|target| self.entry(target)).transpose()?;
+        let (target_names, target_address) = match &target {
+            Some(target) => (
+                target.function_names()?,
+                target.address_value(dw::DW_AT_low_pc)?,
+            ),
+            None => (Vec::new(), None),
+        };
+        Ok(CallSite {
+            return_address,
+            target_address: target_address.map(|address| address.wrapping_add(self.bias())),
+            target_names,
+            is_tail_call: site.is_tail_call(),
+            parameters: site.call_parameters()?,
+        })
     }
 }
 
@@ -261,49 +329,36 @@ impl CodeSource for DwarfSource {
     }
 
     fn call_site(&self, function: TypeId, return_address: u64) -> Result<Option<CallSite<'_>>> {
-        let return_address = return_address.wrapping_sub(self.bias());
-        let function = self.entry(function)?;
-        let failed = |error| function.gimli_error(error);
-        let mut entries = function
-            .view
-            .unit
-            .entries_at_offset(function.die.offset())
-            .map_err(failed)?;
-        let mut start = None;
-        while let Some(die) = entries.next_dfs().map_err(failed)? {
-            let depth = die.depth();
-            match start {
-                None => start = Some(depth),
-                Some(start) if depth <= start => break,
-                Some(_) => {}
-            }
-            if !matches!(die.tag(), dw::DW_TAG_call_site | dw::DW_TAG_GNU_call_site) {
-                continue;
-            }
-            let site = self.entry(TypeId(
-                function.file_base + function.view.offset + die.offset().0 as u64,
-            ))?;
-            let returns_to = match site.address_value(dw::DW_AT_call_return_pc)? {
-                Some(address) => Some(address),
-                None => site.address_value(dw::DW_AT_low_pc)?,
-            };
+        let mut found = None;
+        self.for_each_call_site(function, |site, returns_to| {
             if returns_to == Some(return_address) {
-                let target = match site.reference(dw::DW_AT_call_origin)? {
-                    Some(target) => Some(target),
-                    None => site.reference(dw::DW_AT_abstract_origin)?,
-                };
-                return Ok(Some(CallSite {
-                    target_names: match target {
-                        Some(target) => self.entry(target)?.function_names()?,
-                        None => Vec::new(),
-                    },
-                    is_tail_call: site.flag(dw::DW_AT_call_tail_call)
-                        || site.flag(dw::DW_AT_GNU_tail_call),
-                    parameters: site.call_parameters()?,
-                }));
+                found = Some(self.describe_call(site, return_address)?);
             }
-        }
-        Ok(None)
+            Ok(found.is_none())
+        })?;
+        Ok(found)
+    }
+
+    fn tail_calls(&self, function: TypeId, limit: usize) -> Result<Vec<CallSite<'_>>> {
+        let mut calls = Vec::new();
+        self.for_each_call_site(function, |site, returns_to| {
+            if let Some(address) = returns_to
+                && site.is_tail_call()
+            {
+                calls.push(self.describe_call(site, address)?);
+            }
+            Ok(calls.len() < limit)
+        })?;
+        Ok(calls)
+    }
+
+    fn thread_local_block(&self) -> Option<(u64, u64)> {
+        let elf = self.main_file()?.elf();
+        let block = elf
+            .segments()
+            .iter()
+            .find(|segment| segment.kind == object::elf::PT_TLS.0)?;
+        Some((block.memory_size, block.alignment))
     }
 
     fn expression_encoding(&self, entry: TypeId) -> Result<ExpressionEncoding> {

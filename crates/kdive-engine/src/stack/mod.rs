@@ -3,13 +3,14 @@
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
 //! ([`start`]), tables ([`tables`], [`kept`] on disk), inlined functions ([`scopes`]) and variables
-//! ([`variables`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
+//! ([`variables`]) and the functions that left by jumps ([`tail_calls`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
 
 mod kept;
 mod log;
 mod scopes;
 mod start;
 mod tables;
+mod tail_calls;
 mod text;
 mod threads;
 mod variables;
@@ -28,6 +29,7 @@ pub use log::LoggedStack;
 use scopes::{Located, ScopeCache};
 pub use tables::UnwindSource;
 pub(crate) use tables::UnwindTables;
+use tail_calls::JumpCache;
 pub use threads::Thread;
 
 /// Where kdive stops: far beyond what kernels have, and as deep as programs recurse.
@@ -39,6 +41,7 @@ const MAX_FRAMES: usize = 1 << 20;
 pub(crate) struct Stacks {
     pub(crate) tables: UnwindTables,
     scopes: ScopeCache,
+    jumps: JumpCache,
     /// Whether what is in the target's memory was looked for since debug information changed.
     is_memory_searched: AtomicBool,
 }
@@ -47,6 +50,7 @@ impl Stacks {
     /// Forgets what debug information said.
     pub(crate) fn forget(&self) {
         self.scopes.clear();
+        self.jumps.clear();
         self.is_memory_searched.store(false, Ordering::Release);
     }
 }
@@ -105,6 +109,7 @@ impl StackTrace {
         physical: Vec<kdive_unwind::Frame>,
         end: End,
     ) -> Result<Self> {
+        let physical = tail_calls::add(program, architecture, physical)?;
         let mut frames = Vec::with_capacity(physical.len());
         for (number, frame) in physical.iter().enumerate() {
             let located = program.stacks().scopes.locate(program, frame.lookup_pc())?;
@@ -251,6 +256,12 @@ impl StackFrame {
         self.physical().is_some_and(|frame| frame.is_guess)
     }
 
+    /// Whether the function left to the one before by a jump: its frame is gone, and known from
+    /// debug information alone.
+    pub fn is_tail_call(&self) -> bool {
+        self.how() == How::TailCall
+    }
+
     /// How the frame was found.
     pub fn how(&self) -> How {
         self.physical().map_or(How::Given, |frame| frame.how)
@@ -368,11 +379,10 @@ impl Program {
         is_interrupted: bool,
     ) -> Result<StackTrace> {
         let architecture = self.stack_architecture()?;
-        if self.is_kernel()
-            && !self
-                .stacks()
-                .is_memory_searched
-                .swap(true, Ordering::AcqRel)
+        if !self
+            .stacks()
+            .is_memory_searched
+            .swap(true, Ordering::AcqRel)
         {
             self.add_unwind_sources_in_memory();
         }

@@ -10,11 +10,15 @@ use kdive_unwind::{Architecture, FindTable};
 
 use super::kept::{KeptTable, Part};
 use crate::Result;
+use crate::module::ModuleKind;
 use crate::object::Object;
 use crate::program::Program;
 
 /// More entries than the largest kernels have; a longer table is damaged.
 const MAX_ORC_ENTRIES: u64 = 1 << 22;
+
+/// More pages than any vDSO has.
+const MAX_VDSO_PAGES: u64 = 16;
 
 /// The flag of sections with code.
 const SHF_EXECINSTR: u64 = 4;
@@ -286,6 +290,10 @@ impl Program {
     /// Adds what the target's memory has of ORC: that of the kernel itself, unless a file of it
     /// was loaded, and those of its modules. What can't be read is left out.
     pub(super) fn add_unwind_sources_in_memory(self: &Arc<Self>) {
+        if !self.is_kernel() {
+            self.add_vdso();
+            return;
+        }
         if self.architecture() != kdive_target::Architecture::X86_64 {
             return;
         }
@@ -294,6 +302,34 @@ impl Program {
         for (module, _) in self.create_loaded_modules().unwrap_or_default() {
             if let (Some(object), Some(ranges)) = (module.object(), module.address_ranges()) {
                 let _ = self.add_module_orc(&object, &ranges);
+            }
+        }
+    }
+
+    /// Takes the vDSO from the memory of a process, for its unwind information and symbols: there
+    /// may be no file of it.
+    fn add_vdso(self: &Arc<Self>) {
+        for (module, _) in self.create_loaded_modules().unwrap_or_default() {
+            let ModuleKind::Vdso { dynamic_address } = module.kind() else {
+                continue;
+            };
+            let bytes = (1..=MAX_VDSO_PAGES)
+                .rev()
+                .find_map(|pages| {
+                    self.read_bytes(AddressSpace::Virtual, dynamic_address, pages * 4096)
+                        .ok()
+                })
+                .unwrap_or_default();
+            let path = std::path::Path::new("linux-vdso.so.1");
+            if let Ok(file) = ElfFile::from_bytes(path, bytes)
+                && let Some(first) = file.segments().iter().find(|segment| segment.is_load())
+            {
+                if module.address_ranges().is_none() {
+                    let end = dynamic_address.saturating_add(first.memory_size);
+                    module.set_address_ranges(Some(vec![(dynamic_address, end)]));
+                }
+                // Stacks without it are shorter, but right.
+                let _ = module.try_elf(&Arc::new(file), false);
             }
         }
     }

@@ -33,6 +33,8 @@ impl fmt::Display for StackFrame {
         }
         if self.is_inline() {
             write!(formatter, " (inlined)")?;
+        } else if self.is_tail_call() {
+            write!(formatter, " (tail call)")?;
         }
         write!(formatter, "{}", self.guess_text())
     }

@@ -8,7 +8,7 @@ use kdive_unwind::expression::{
 };
 
 use super::scopes::{self, Located, Variable};
-use super::{Inner, StackFrame};
+use super::{How, Inner, StackFrame};
 use crate::object::{AbsenceReason, Object};
 use crate::program::ObjectKinds;
 use crate::types::ImportedTypes;
@@ -207,10 +207,11 @@ impl<'a> FrameContext<'a> {
             .call_site(function.entry, caller.pc)
             .map_err(invalid)?
             .ok_or(Unavailable::EntryValue)?;
-        // A function that was jumped to got its arguments from another one.
+        // A function that was jumped to got its arguments from another one, which has a frame if
+        // it is known.
         let own_name = self.code.function_names(self.function).map_err(invalid)?;
         let is_called = site.target_names.iter().any(|name| own_name.contains(name));
-        if site.is_tail_call || !is_called {
+        if site.is_tail_call != (caller.how == How::TailCall) || !is_called {
             return Err(Unavailable::EntryValue);
         }
         let context = FrameContext {
@@ -307,6 +308,23 @@ impl<'a> Context<'a> for FrameContext<'a> {
         value
             .to_u64(u64::MAX)
             .map_err(|error| Unavailable::Invalid(error.to_string()))
+    }
+
+    fn thread_local(&self, offset: u64) -> std::result::Result<u64, Unavailable> {
+        const UNKNOWN: Unavailable = Unavailable::Missing("the thread's storage for this file");
+        let main = self.inner.program.main_module().ok_or(UNKNOWN)?;
+        // Only the executable has its block at a fixed distance from the thread's pointer; those
+        // of libraries are where the C library put them.
+        if main.debug_file().bias != Some(self.code.relocate(0)) {
+            return Err(UNKNOWN);
+        }
+        let (size, alignment) = self.code.thread_local_block().ok_or(UNKNOWN)?;
+        let architecture = self.inner.architecture.ok_or(UNKNOWN)?;
+        let frame = self.frame().ok_or(UNKNOWN)?;
+        architecture
+            .executable_thread_block(&frame.registers, size, alignment)
+            .map(|block| block.wrapping_add(offset))
+            .ok_or(UNKNOWN)
     }
 
     fn relocate(&self, address: u64) -> u64 {

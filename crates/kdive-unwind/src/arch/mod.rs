@@ -113,6 +113,26 @@ impl Architecture {
             .map(|fields| Registers::from_fields(fields, note))
     }
 
+    /// Where a thread has the executable's thread-local variables, a block of this size and
+    /// alignment, as the ELF specification for thread-local storage places it.
+    pub fn executable_thread_block(
+        &self,
+        registers: &Registers,
+        size: u64,
+        alignment: u64,
+    ) -> Option<u64> {
+        let alignment = alignment.max(1);
+        if self.target == kdive_target::Architecture::Aarch64 {
+            // Variant I: behind the two words that the thread's pointer points to.
+            let pointer = registers.get(aarch64::TPIDR)?;
+            Some(pointer.wrapping_add(16_u64.checked_next_multiple_of(alignment)?))
+        } else {
+            // Variant II: before what the thread's pointer points to.
+            let pointer = registers.get(x86_64::FS_BASE)?;
+            Some(pointer.wrapping_sub(size.checked_next_multiple_of(alignment)?))
+        }
+    }
+
     /// The registers of a task that is not running: it continues at `pc` with the stack pointer
     /// `sp`. `saved` are the registers that the kernel keeps elsewhere: on x86-64 the members of
     /// `struct inactive_task_frame` (which begins at `thread.sp`; `pc` is its `ret_addr`, and `sp`
