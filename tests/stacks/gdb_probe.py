@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import gdb  # type: ignore[import-not-found]
+import gdb  # type: ignore[import-untyped]
 
 # Of very deep stacks, only the innermost frames are compared with their variables.
 WITH_VARIABLES = 1000

@@ -79,8 +79,8 @@ pub(super) fn add(
     Ok(all)
 }
 
-/// The addresses behind the jumps from the function that the caller called to that of the reached,
-/// the last jump first. None if it was called, or if that is not known.
+/// The addresses behind the jumps from the function that the caller called to the one that was
+/// reached, the last jump first. None if it was called, or if that is not known.
 fn jumps(program: &Arc<Program>, caller_pc: u64, reached: u64) -> Result<Arc<[u64]>> {
     let cache = &program.stacks().jumps.0;
     let key = (caller_pc, reached);
