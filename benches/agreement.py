@@ -1,6 +1,6 @@
 """Compares what kdive and drgn print for the types and variables of a kernel dump.
 
-    python benches/agreement.py PEER_PYTHON DUMP VMLINUX [--variables N]
+    python benches/agreement.py PEER_PYTHON DUMP VMLINUX [--variables N] [--architecture NAME]
 
 PEER_PYTHON is the interpreter of an installation of drgn 0.3.0; kdive is the one of the
 interpreter that runs this. Names come from the symbols of VMLINUX and the types of its variables.
@@ -10,6 +10,7 @@ Intended differences are listed in docs/differences.md; every other one is a bug
 import argparse
 import collections
 import json
+import os
 import random
 import subprocess
 import sys
@@ -18,12 +19,14 @@ from typing import Any
 
 PROBE = r"""
 import json, sys
-package, dump, vmlinux = sys.argv[1:4]
+package, dump, vmlinux, architecture = sys.argv[1:5]
 if package == "kdive":
     import kdive as m
 else:
     import drgn as m
-prog = m.program_from_core_dump(dump)
+# drgn does not find the architecture of QEMU's compressed dumps by itself.
+prog = m.Program(m.Platform(m.Architecture[architecture]))
+prog.set_core_dump(dump)
 try:
     prog.load_debug_info([vmlinux])
 except m.MissingDebugInfoError:
@@ -84,12 +87,16 @@ def variables_of(vmlinux: Path, count: int) -> list[str]:
     return random.Random(7).sample(names, min(count, len(names)))
 
 
-def ask(python: str, package: str, dump: Path, vmlinux: Path, names: list[str]) -> dict[str, Any]:
+def ask(
+    python: str | Path, package: str, dump: Path, vmlinux: Path, architecture: str, names: list[str]
+) -> dict[str, Any]:
     """What one debugger says about the variables and their types."""
     answer = subprocess.run(
-        [python, "-c", PROBE, package, dump, vmlinux],
+        [python, "-c", PROBE, package, dump, vmlinux, architecture],
         input=json.dumps(names),
         stdout=subprocess.PIPE,
+        # Of several definitions of a name, drgn takes the one that a thread finds first; kdive the first one.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
         check=True,
     )
@@ -97,17 +104,12 @@ def ask(python: str, package: str, dump: Path, vmlinux: Path, names: list[str]) 
     return found
 
 
-def main() -> None:
-    """Print how many facts agree, and examples of those that do not."""
-    parser = argparse.ArgumentParser(description="Compare what kdive and drgn print.")
-    parser.add_argument("peer", help="the interpreter of an installation of drgn 0.3.0")
-    parser.add_argument("dump", type=Path)
-    parser.add_argument("vmlinux", type=Path)
-    parser.add_argument("--variables", type=int, default=1000)
-    arguments = parser.parse_args()
-    names = ["init_task", "init_net", *variables_of(arguments.vmlinux, arguments.variables)]
-    theirs = ask(arguments.peer, "drgn", arguments.dump, arguments.vmlinux, names)
-    ours = ask(sys.executable, "kdive", arguments.dump, arguments.vmlinux, names)
+def compare(
+    peer: str | Path, dump: Path, vmlinux: Path, architecture: str, names: list[str]
+) -> tuple[collections.Counter[str], dict[str, list[str]]]:
+    """How often each kind of fact was asked for, and the answers that differ."""
+    theirs = ask(peer, "drgn", dump, vmlinux, architecture, names)
+    ours = ask(sys.executable, "kdive", dump, vmlinux, architecture, names)
     asked: collections.Counter[str] = collections.Counter()
     different: dict[str, list[str]] = collections.defaultdict(list)
     for name, expected in theirs.items():
@@ -123,6 +125,22 @@ def main() -> None:
             asked[kind] += 1
             if found.get(fact) != value:
                 different[kind].append(f"{name}, {fact}: {value!s:.80} / {found.get(fact)!s:.80}")
+    return asked, different
+
+
+def main() -> None:
+    """Print how many facts agree, and examples of those that do not."""
+    parser = argparse.ArgumentParser(description="Compare what kdive and drgn print.")
+    parser.add_argument("peer", help="the interpreter of an installation of drgn 0.3.0")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("vmlinux", type=Path)
+    parser.add_argument("--variables", type=int, default=1000)
+    parser.add_argument("--architecture", default="X86_64", help="that of the dump")
+    arguments = parser.parse_args()
+    names = ["init_task", "init_net", *variables_of(arguments.vmlinux, arguments.variables)]
+    asked, different = compare(
+        arguments.peer, arguments.dump, arguments.vmlinux, arguments.architecture, names
+    )
     for kind, count in sorted(asked.items()):
         examples = different.get(kind, [])
         print(f"{kind}: {count - len(examples)} of {count} agree")

@@ -143,7 +143,7 @@ impl Object {
             _ => Ok(None),
         });
         let (ty, what) = match target {
-            Ok(Some(target)) => (target, "a structure, union, or class"),
+            Ok(Some(target)) => (target.unqualified(), "a structure, union, or class"),
             _ if may_be_pointer => (
                 self.ty.unqualified(),
                 "a pointer to a structure, union, or class",
@@ -260,6 +260,9 @@ impl Object {
                 None,
             ));
         }
+        if let Place::Absent(_) = self.place {
+            return Err(Error::Absent("object absent".to_owned()));
+        }
         let bit_offset = u64::try_from(start)
             .ok()
             .and_then(|start| start.checked_mul(element.size().ok()?)?.checked_mul(8))
@@ -331,7 +334,7 @@ impl Object {
             }
             _ => Err(Error::Type(format!(
                 "string() argument must be an array or pointer, not '{}'",
-                self.type_name_or_kind()
+                self.ty.unqualified().type_name()?
             ))),
         }
     }

@@ -302,7 +302,7 @@ impl Object {
             return Ok(result);
         }
         let (l, r) = (Operand::of(self)?, Operand::of(other)?);
-        let names = (l.ty.clone(), r.ty.clone());
+        let names = (l.ty.unqualified(), r.ty.unqualified());
         let invalid = || -> Error {
             match (names.0.type_name(), names.1.type_name()) {
                 (Ok(left), Ok(right)) => Error::Type(format!(
@@ -352,7 +352,6 @@ impl Object {
     fn shift(&self, operator: BinaryOperator, l: Operand, count: &Object) -> Result<Object> {
         let promoted = l.promote(self)?;
         let width = promoted.width();
-        let value = converted(self, &promoted)?;
         let count = match count.number()? {
             Number::Integer {
                 is_negative: true, ..
@@ -361,6 +360,7 @@ impl Object {
             }
             number => u32::try_from(number.to_bits()).unwrap_or(u32::MAX),
         };
+        let value = converted(self, &promoted)?;
         let (Number::Integer { bits, is_negative }, true) = (value, width <= 128) else {
             return Err(Error::Unsupported(
                 "operations on integers of more than 128 bits are not supported".to_owned(),
@@ -441,7 +441,7 @@ impl Object {
             return Err(Error::Type(format!(
                 "invalid operand to unary {} ('{}')",
                 operator.symbol(),
-                operand.ty.type_name()?
+                operand.ty.unqualified().type_name()?
             )));
         }
         let promoted = operand.promote(self)?;
@@ -474,8 +474,8 @@ impl Object {
         if !(l.is_arithmetic() && r.is_arithmetic()) {
             return Err(Error::Type(format!(
                 "invalid operands to comparison ('{}' and '{}')",
-                l.ty.type_name()?,
-                r.ty.type_name()?
+                l.ty.unqualified().type_name()?,
+                r.ty.unqualified().type_name()?
             )));
         }
         let common = common_type(self, other, l, r)?;

@@ -102,8 +102,13 @@ pub fn implicit_convert(ty: &Type, object: &Object, bit_field_size: Option<u64>)
             if !are_compatible(&to, &object.ty.unaliased()?, 0)? {
                 return Err(incompatible());
             }
-            let value = object.load()?;
-            Ok(Object::with_value(&object.program, ty.clone(), None, value))
+            if let Place::Absent(_) = object.place {
+                return Err(Error::Absent("object absent".to_owned()));
+            }
+            Ok(Object {
+                ty: ty.clone(),
+                ..object.clone()
+            })
         }
     }
 }
@@ -277,10 +282,12 @@ fn integer_of(ty: &Type) -> Result<Option<Type>> {
 }
 
 fn cannot_convert(object: &Object, ty: &Type) -> Error {
-    let from = decayed_type(object).and_then(|real| match real.kind() {
-        TypeKind::Pointer => real.type_name(),
+    let from = match object.ty.unaliased_kind() {
+        Ok(TypeKind::Array | TypeKind::Function) => {
+            decayed_type(object).and_then(|ty| ty.type_name())
+        }
         _ => object.ty.type_name(),
-    });
+    };
     match (from, ty.type_name()) {
         (Ok(from), Ok(to)) => Error::Type(format!("cannot convert '{from}' to '{to}'")),
         (Err(error), _) | (_, Err(error)) => error,

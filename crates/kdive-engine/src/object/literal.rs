@@ -246,10 +246,11 @@ fn fill(
         (TypeKind::Array, Literal::List(items)) => {
             let element = real.target()?.unwrap_or_else(|| program.void_type());
             let size = element.size()?.saturating_mul(8);
-            if items.len() as u64 > real.length().unwrap_or(0) {
-                return Err(Error::Value("too many items in array value".to_owned()));
-            }
+            let length = real.length().unwrap_or(0);
             for (index, item) in items.iter().enumerate() {
+                if index as u64 >= length {
+                    return Err(Error::Value("too many items in array value".to_owned()));
+                }
                 fill(
                     program,
                     &element,
@@ -265,7 +266,7 @@ fn fill(
                 let Some(member) = real.find_member(name)? else {
                     return Err(Error::Lookup(format!(
                         "'{}' has no member '{name}'",
-                        ty.type_name()?
+                        real.unqualified().type_name()?
                     )));
                 };
                 let position = bit_offset + member.bit_offset;

@@ -79,7 +79,8 @@ impl Printer {
             return Ok(());
         }
         ty.write_declaration(&mut self.out, name.unwrap_or_default())?;
-        if name == Some("") && !is_derived(ty.kind()) {
+        let ends_with_word = self.out.ends_with(|last: char| last.is_ascii_alphabetic());
+        if name == Some("") && (!is_derived(ty.kind()) || ends_with_word) {
             self.out.push(' ');
         }
         Ok(())

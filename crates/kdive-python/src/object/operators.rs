@@ -28,7 +28,9 @@ impl Object {
         }
         match number_of(other)? {
             Some(number) => {
-                let is_wide = self.inner.ty().size().is_ok_and(|size| size > 8);
+                let ty = self.inner.ty();
+                let is_wide = ty.unaliased_kind().is_ok_and(|kind| kind == TypeKind::Int)
+                    && ty.size().is_ok_and(|size| size > 8);
                 engine::Object::from_literal_number(self.inner.program(), number, is_wide)
                     .or_raise()
                     .map(|operand| Some(Cow::Owned(operand)))

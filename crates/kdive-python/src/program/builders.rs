@@ -6,7 +6,7 @@ use kdive_engine::types::{
 };
 use kdive_engine::{Type as EngineType, TypeKind};
 use kdive_target::ByteOrder;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PySequence;
 
@@ -430,7 +430,14 @@ impl Program {
                         "enum_type() compatible type must be unqualified",
                     ));
                 }
-                Some((ty.clone(), enumerators_of(enumerators)?))
+                let enumerators = enumerators_of(enumerators)?;
+                let is_negative = |enumerator: &Enumerator| enumerator.value < 0;
+                if ty.is_signed() == Some(false) && enumerators.iter().any(is_negative) {
+                    return Err(PyOverflowError::new_err(
+                        "can't convert negative int to unsigned",
+                    ));
+                }
+                Some((ty.clone(), enumerators))
             }
             (None, None) => None,
             (Some(_), None) => {

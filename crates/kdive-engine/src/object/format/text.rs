@@ -39,8 +39,17 @@ pub(super) fn write_wide_integer(out: &mut String, little_endian: &[u8]) {
 
 /// Appends a floating-point number with as many digits as tell it from every other.
 pub(super) fn write_float(out: &mut String, value: f64) {
-    if !value.is_finite() {
-        let _ = write!(out, "{value}").map(|()| lower_nan(out));
+    if value.is_nan() {
+        // As C writes it, and with its sign.
+        out.push_str(if value.is_sign_negative() {
+            "-nan"
+        } else {
+            "nan"
+        });
+        return;
+    }
+    if value.is_infinite() {
+        let _ = write!(out, "{value}");
         return;
     }
     if value.fract() == 0.0 {
@@ -60,14 +69,6 @@ pub(super) fn write_float(out: &mut String, value: f64) {
         let digits = digits.trim_end_matches('0').trim_end_matches('.');
         let sign = if exponent < 0 { '-' } else { '+' };
         let _ = write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs());
-    }
-}
-
-/// C writes `nan`, Rust `NaN`.
-fn lower_nan(out: &mut String) {
-    if out.ends_with("NaN") {
-        out.truncate(out.len() - "NaN".len());
-        out.push_str("nan");
     }
 }
 
