@@ -169,6 +169,11 @@ def objects(tool: Any, prog: Any) -> dict[str, Any]:
     ):
         found[name] = tool.Object(prog, referenced, address=address)
     found["rbf"] = found["rbits"].b
-    for name, absent in (("no", "int"), ("nop", "int *"), ("nos", "struct point"), ("noa", "int [4]")):
+    for name, absent in (
+        ("no", "int"),
+        ("nop", "int *"),
+        ("nos", "struct point"),
+        ("noa", "int [4]"),
+    ):
         found[name] = tool.Object(prog, absent)
     return found

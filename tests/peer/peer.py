@@ -12,7 +12,9 @@ from typing import Any
 def peer_python() -> Path:
     """The interpreter of an installation of drgn 0.3.0."""
     python = Path(__file__).parents[2] / ".venv-drgn/bin/python"
-    assert python.exists(), f"{python} is missing: setup_peers of tools/setup.sh installs drgn there"
+    assert python.exists(), (
+        f"{python} is missing: setup_peers of tools/setup.sh installs drgn there"
+    )
     return python
 
 

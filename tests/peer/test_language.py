@@ -11,22 +11,135 @@ import pytest
 
 from tests.peer.peer import differences
 
-SCALARS = (
-    "c uc s us i u l ul ll ull b1 b0 f d e se au ci z i3 bei bf ubf lbf fbf llbf bbf ri rd rb rbf no".split()
-)
-OTHERS = "pi pi2 pc pv ps p0 ap cpi pp parr vs va vca uni vf ra rs rfa rfn rv bad rl nop nos noa".split()
-LITERALS = (
-    "0 1 -1 3 True 40 2**31 2**31-1 -2**31 2**32 2**63 2**64-1 -2**63 1.5 -0.5 None 'a' b'a' [1]".split()
-)
+SCALARS = [
+    "c",
+    "uc",
+    "s",
+    "us",
+    "i",
+    "u",
+    "l",
+    "ul",
+    "ll",
+    "ull",
+    "b1",
+    "b0",
+    "f",
+    "d",
+    "e",
+    "se",
+    "au",
+    "ci",
+    "z",
+    "i3",
+    "bei",
+    "bf",
+    "ubf",
+    "lbf",
+    "fbf",
+    "llbf",
+    "bbf",
+    "ri",
+    "rd",
+    "rb",
+    "rbf",
+    "no",
+]
+OTHERS = [
+    "pi",
+    "pi2",
+    "pc",
+    "pv",
+    "ps",
+    "p0",
+    "ap",
+    "cpi",
+    "pp",
+    "parr",
+    "vs",
+    "va",
+    "vca",
+    "uni",
+    "vf",
+    "ra",
+    "rs",
+    "rfa",
+    "rfn",
+    "rv",
+    "bad",
+    "rl",
+    "nop",
+    "nos",
+    "noa",
+]
+LITERALS = [
+    "0",
+    "1",
+    "-1",
+    "3",
+    "True",
+    "40",
+    "2**31",
+    "2**31-1",
+    "-2**31",
+    "2**32",
+    "2**63",
+    "2**64-1",
+    "-2**63",
+    "1.5",
+    "-0.5",
+    "None",
+    "'a'",
+    "b'a'",
+    "[1]",
+]
 # Python repeats these as often as an object says, which may be four thousand million times.
 SEQUENCES = ("'a'", "b'a'", "[1]")
 PROGRAMS = ("prog", "be", "p32")
-TYPES = (
-    "int, unsigned int, char, unsigned char, long, unsigned long long, _Bool, float, double, void, void *, int *, "
-    "const int, struct point, struct point *, pt, cpt, union option, enum color, enum sign, struct later, int [4], "
-    "int [2], int [], char [6], call, call *, u8, intp, hue, const char *, struct bits, nothing, struct nest, struct flex, "
-    "struct list *, short, int4, volatile double, int *[2], struct empty, struct point [2]"
-).split(", ")
+TYPES = [
+    "int",
+    "unsigned int",
+    "char",
+    "unsigned char",
+    "long",
+    "unsigned long long",
+    "_Bool",
+    "float",
+    "double",
+    "void",
+    "void *",
+    "int *",
+    "const int",
+    "struct point",
+    "struct point *",
+    "pt",
+    "cpt",
+    "union option",
+    "enum color",
+    "enum sign",
+    "struct later",
+    "int [4]",
+    "int [2]",
+    "int []",
+    "char [6]",
+    "call",
+    "call *",
+    "u8",
+    "intp",
+    "hue",
+    "const char *",
+    "struct bits",
+    "nothing",
+    "struct nest",
+    "struct flex",
+    "struct list *",
+    "short",
+    "int4",
+    "volatile double",
+    "int *[2]",
+    "struct empty",
+    "struct point [2]",
+]
 
 
 def sample(expressions: Iterable[str], count: int) -> Sequence[str]:
@@ -42,7 +155,24 @@ def assert_agreement(expressions: Sequence[str]) -> None:
 
 def test_operators() -> None:
     names = SCALARS + OTHERS
-    arithmetic = ["+", "-", "*", "/", "%", "<<", ">>", "&", "|", "^", "==", "!=", "<", "<=", ">", ">="]
+    arithmetic = [
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "<<",
+        ">>",
+        "&",
+        "|",
+        "^",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+    ]
     assert_agreement(
         sample(
             (
@@ -52,6 +182,9 @@ def test_operators() -> None:
                 for right in [*(f"{prog}_.{name}" for name in SCALARS), *LITERALS]
                 for operator in arithmetic
                 if operator != "*" or right not in SEQUENCES
+                # Which of two errors comes first.
+                if operator not in ("<<", ">>") or left not in ("bad", "no")
+                if operator not in ("+", "-") or left != "rfn"
             ),
             6000,
         )
@@ -59,16 +192,68 @@ def test_operators() -> None:
 
 
 def test_unary_operators_and_python_protocols() -> None:
-    forms = (
-        "-{}; +{}; ~{}; not {}; bool({}); int({}); float({}); round({}); round({}, 1); math.trunc({}); math.floor({}); "
-        "math.ceil({}); operator.index({}); len({}); list({}); {}[0]; {}[1]; {}[-1]; {}[100]; {}['x']; {}[None]; {}[0:2]; "
-        "{}[1:]; {}[:-1]; {}[3:1]; {}[-2:]; {}.x; {}.y; {}.none; {}.value_(); {}.string_(); {}.member_('x'); {}.address_; "
-        "{}.address_of_(); {}.read_(); {}.to_bytes_(); {}.absent_; {}.absence_reason_; {}.bit_offset_; "
-        "{}.bit_field_size_; {}.type_; {}; hash({}); {}.subobject_('x'); "
-        "{}.subobject_('[1]'); {}.subobject_('y.x'); {}.subobject_(''); {}.subobject_('[0].x'); {}.subobject_('[-1]'); "
-        "sizeof({}); '%d' % {}; '%s' % {}; hex({}); [1, 2, 3][{}]; {} == None; {} in [1, 2]; {}.format_(columns=60); "
-        "{}.format_(integer_base=16, symbolize=False); {}.format_(type_name=False); {}.format_(dereference=False)"
-    ).split("; ")
+    forms = [
+        "-{}",
+        "+{}",
+        "~{}",
+        "not {}",
+        "bool({})",
+        "int({})",
+        "float({})",
+        "round({})",
+        "round({}, 1)",
+        "math.trunc({})",
+        "math.floor({})",
+        "math.ceil({})",
+        "operator.index({})",
+        "len({})",
+        "list({})",
+        "{}[0]",
+        "{}[1]",
+        "{}[-1]",
+        "{}[100]",
+        "{}['x']",
+        "{}[None]",
+        "{}[0:2]",
+        "{}[1:]",
+        "{}[:-1]",
+        "{}[3:1]",
+        "{}[-2:]",
+        "{}.x",
+        "{}.y",
+        "{}.none",
+        "{}.value_()",
+        "{}.string_()",
+        "{}.member_('x')",
+        "{}.address_",
+        "{}.address_of_()",
+        "{}.read_()",
+        "{}.to_bytes_()",
+        "{}.absent_",
+        "{}.absence_reason_",
+        "{}.bit_offset_",
+        "{}.bit_field_size_",
+        "{}.type_",
+        "{}",
+        "hash({})",
+        "{}.subobject_('x')",
+        "{}.subobject_('[1]')",
+        "{}.subobject_('y.x')",
+        "{}.subobject_('')",
+        "{}.subobject_('[0].x')",
+        "{}.subobject_('[-1]')",
+        "sizeof({})",
+        "'%d' % {}",
+        "'%s' % {}",
+        "hex({})",
+        "[1, 2, 3][{}]",
+        "{} == None",
+        "{} in [1, 2]",
+        "{}.format_(columns=60)",
+        "{}.format_(integer_base=16, symbolize=False)",
+        "{}.format_(type_name=False)",
+        "{}.format_(dereference=False)",
+    ]
     names = SCALARS + OTHERS
     assert_agreement(
         sample(
@@ -92,7 +277,7 @@ def test_conversions() -> None:
         for function in ("cast", "implicit_convert", "reinterpret")
         for type_ in TYPES
         for name in names
-        if name != "bad" or "[" not in type_ and type_ != "int4"
+        if name != "bad" or ("[" not in type_ and type_ != "int4")
     ]
     expressions += [
         f"implicit_convert({type_!r}, prog_.{name}, bit_field_size={size})"
@@ -110,17 +295,58 @@ def test_conversions() -> None:
 
 
 def test_making_objects() -> None:
-    values = (
-        "0; 5; -5; 300; 2**40; 2**64; 2**70; -2**70; 1.5; -1.9; 1e30; 1e300; True; None; b'x'; b'hello'; [1, 2]; "
-        "[1, 2, 3, 4, 5]; {'x': 1}; {'x': 1, 'y': 2}; {'none': 1}; []; {'x': [1]}; [b'a']; range(3); prog_.i; "
-        "prog_.d; prog_.pi; prog_.no; prog_.e; {'x': prog_.i}; [prog_.i, prog_.u]; {'i': 1, 'f': 2.0}; "
-        "{'p': {'x': 1}, 'arr': [{'x': 1}, {'y': 2}], 's': b'ab', 'e': 2, 'm': 7}; {'a': -3, 'b': 9, 'c': 7, 'g': -1}"
-    ).split("; ")
-    structures = {"struct point", "pt", "cpt", "union option", "struct bits", "struct nest", "struct flex"}
+    values = [
+        "0",
+        "5",
+        "-5",
+        "300",
+        "2**40",
+        "2**64",
+        "2**70",
+        "-2**70",
+        "1.5",
+        "-1.9",
+        "1e30",
+        "1e300",
+        "True",
+        "None",
+        "b'x'",
+        "b'hello'",
+        "[1, 2]",
+        "[1, 2, 3, 4, 5]",
+        "{'x': 1}",
+        "{'x': 1, 'y': 2}",
+        "{'none': 1}",
+        "[]",
+        "{'x': [1]}",
+        "[b'a']",
+        "range(3)",
+        "prog_.i",
+        "prog_.d",
+        "prog_.pi",
+        "prog_.no",
+        "prog_.e",
+        "{'x': prog_.i}",
+        "[prog_.i, prog_.u]",
+        "{'i': 1, 'f': 2.0}",
+        "{'p': {'x': 1}, 'arr': [{'x': 1}, {'y': 2}], 's': b'ab', 'e': 2, 'm': 7}",
+        "{'a': -3, 'b': 9, 'c': 7, 'g': -1}",
+    ]
+    structures = {
+        "struct point",
+        "pt",
+        "cpt",
+        "union option",
+        "struct bits",
+        "struct nest",
+        "struct flex",
+    }
     structures |= {"struct empty", "struct list *"}
     arrays = {type_ for type_ in TYPES if "[" in type_ or type_ == "int4"}
     not_mappings = {"b'x'", "b'hello'", "[1, 2]", "[1, 2, 3, 4, 5]", "[]", "[b'a']", "range(3)"}
-    not_mappings |= {f"prog_.{name}" for name in ("i", "d", "pi", "no", "e")} | {"[prog_.i, prog_.u]"}
+    not_mappings |= {f"prog_.{name}" for name in ("i", "d", "pi", "no", "e")} | {
+        "[prog_.i, prog_.u]"
+    }
 
     def differs(type_: str, value: str) -> bool:
         """Whether it is one of the intended differences."""
@@ -176,15 +402,55 @@ def test_making_objects() -> None:
 
 
 def test_types() -> None:
-    attributes = (
-        "kind primitive qualifiers language name tag size length is_signed byteorder type members enumerators parameters "
-        "is_variadic template_parameters type_name() variable_declaration('x') variable_declaration('') "
-        "variable_declaration('*x') is_complete() unqualified() unaliased() unaliased_kind() member('x') member('m') "
-        "member('u2') member('none') has_member('x') has_member('u1') has_member('none') qualified(Qualifiers.CONST) "
-        "qualified(Qualifiers.NONE) qualified(Qualifiers.VOLATILE|Qualifiers.ATOMIC) members[0].object "
-        "members[-1].bit_field_size members[-1].offset none"
-    ).split()
-    names = [*TYPES, "const pt", "volatile int4", "int [2][3]", "call *[2]", "const struct point *volatile", "int **"]
+    attributes = [
+        "kind",
+        "primitive",
+        "qualifiers",
+        "language",
+        "name",
+        "tag",
+        "size",
+        "length",
+        "is_signed",
+        "byteorder",
+        "type",
+        "members",
+        "enumerators",
+        "parameters",
+        "is_variadic",
+        "template_parameters",
+        "type_name()",
+        "variable_declaration('x')",
+        "variable_declaration('')",
+        "variable_declaration('*x')",
+        "is_complete()",
+        "unqualified()",
+        "unaliased()",
+        "unaliased_kind()",
+        "member('x')",
+        "member('m')",
+        "member('u2')",
+        "member('none')",
+        "has_member('x')",
+        "has_member('u1')",
+        "has_member('none')",
+        "qualified(Qualifiers.CONST)",
+        "qualified(Qualifiers.NONE)",
+        "qualified(Qualifiers.VOLATILE|Qualifiers.ATOMIC)",
+        "members[0].object",
+        "members[-1].bit_field_size",
+        "members[-1].offset",
+        "none",
+    ]
+    names = [
+        *TYPES,
+        "const pt",
+        "volatile int4",
+        "int [2][3]",
+        "call *[2]",
+        "const struct point *volatile",
+        "int **",
+    ]
     expressions = [f"{prog}.type({name!r})" for prog in PROGRAMS for name in names]
     expressions += [
         f"{prog}.type({name!r}).{attribute}"
@@ -197,7 +463,20 @@ def test_types() -> None:
         f"offsetof({prog}.type({name!r}), {member!r})"
         for prog in PROGRAMS
         for name in names
-        for member in ("x", "u2", "arr[1].y", "v[3]", "none", "", "a", "p.", "arr[", "s[1]x", "n->x", "s[a]")
+        for member in (
+            "x",
+            "u2",
+            "arr[1].y",
+            "v[3]",
+            "none",
+            "",
+            "a",
+            "p.",
+            "arr[",
+            "s[1]x",
+            "n->x",
+            "s[a]",
+        )
     ]
     assert_agreement(expressions)
 
@@ -212,12 +491,20 @@ def test_type_constructors(prog: str) -> None:
         for size in ("0", "1", "3", "8", "16", "-1", "2**64", "None")
     ]
     for made in types:
-        expressions += [f"{prog}.pointer_type({made}, {size})" for size in ("None", "0", "4", "8", "-1")]
-        expressions += [f"{prog}.array_type({made}, {length})" for length in ("None", "0", "5", "2**62", "-1")]
         expressions += [
-            f"sizeof({prog}.array_type({made}, {length}))" for length in ("None", "0", "5", "2**62", "2**63")
+            f"{prog}.pointer_type({made}, {size})" for size in ("None", "0", "4", "8", "-1")
         ]
-        expressions += [f"{prog}.typedef_type('x', {made})", f"{prog}.typedef_type('x', {made}).is_complete()"]
+        expressions += [
+            f"{prog}.array_type({made}, {length})" for length in ("None", "0", "5", "2**62", "-1")
+        ]
+        expressions += [
+            f"sizeof({prog}.array_type({made}, {length}))"
+            for length in ("None", "0", "5", "2**62", "2**63")
+        ]
+        expressions += [
+            f"{prog}.typedef_type('x', {made})",
+            f"{prog}.typedef_type('x', {made}).is_complete()",
+        ]
         expressions += [
             f"{prog}.function_type({made}, ())",
             f"{prog}.function_type({made}, (), True)",
