@@ -241,6 +241,9 @@ impl<'a> Symbols<'a> {
         let symbols = file
             .sections()
             .get(table.link as usize)
+            // A damaged link may lead to the section that is being relocated, which would wait for
+            // itself; symbol tables are never relocated.
+            .filter(|section| section.kind == object::elf::SHT_SYMTAB.0)
             .ok_or("there is no symbol table")?;
         let data = file.data(symbols).map_err(|error| error.to_string())?;
         Ok(Symbols { file, data })
