@@ -25,7 +25,8 @@ def diagnose_live(name: str, *arguments: str) -> tuple[int, dict[str, Any]]:
     for path in kernel.debug_modules(wanted.debug_modules).values():
         command += ["-s", str(path)]
     command += ["--main-symbols", "--json", "--time-limit", "300", *arguments]
-    script = f"PYTHONPATH={shlex.quote(str(ROOT))} HOME={shlex.quote(os.environ['HOME'])} {shlex.join(command)}"
+    environment = f"PYTHONPATH={shlex.quote(str(ROOT))} HOME={shlex.quote(os.environ['HOME'])}"
+    script = f"{environment} {shlex.join(command)} 2>/dev/null"
     # The debug information has to fit, and is read through a slow file system.
     ran = lab.run_in_guest(script, scenario_name=name, memory_mib=2048, timeout_s=900)
     return ran.status, json.loads(ran.output)
@@ -55,9 +56,10 @@ def test_a_live_kernel_names_who_holds_a_file_system() -> None:
 
 
 def test_a_live_kernel_has_zombie_memory_cgroups() -> None:
-    status, content = diagnose_live("memcg-zombies", "memcg", "memcg-pages")
+    status, content = diagnose_live("memcg-zombies", "memcg", "memcg-pages", "--severity", "notice")
     assert status == 3
-    assert [f["diagnosis"] for f in content["findings"]] == ["memcg"]
+    # It is the same as in the dump, but less than a percent of the memory that this guest has.
+    assert [(f["diagnosis"], f["severity"]) for f in content["findings"]] == [("memcg", "notice")]
     zombies = {row["path"]: row for row in rows(content, "memcg", "MemoryCgroup")}
     assert set(zombies) >= {f"/lab/cache{number}" for number in range(1, 6)}
     assert zombies["/lab/shared"]["shmem_bytes"] == 512 << 10
