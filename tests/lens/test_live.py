@@ -55,19 +55,6 @@ def test_a_live_kernel_names_who_holds_a_file_system() -> None:
     assert all(row["unexplained"] == 0 for row in rows(content, "irq-vectors", "CpuTotals"))
 
 
-def test_a_live_kernel_has_zombie_memory_cgroups() -> None:
-    status, content = diagnose_live("memcg-zombies", "memcg", "memcg-pages", "--severity", "notice")
-    assert status == 3
-    # It is the same as in the dump, but less than a percent of the memory that this guest has.
-    assert [(f["diagnosis"], f["severity"]) for f in content["findings"]] == [("memcg", "notice")]
-    zombies = {row["path"]: row for row in rows(content, "memcg", "MemoryCgroup")}
-    assert set(zombies) >= {f"/lab/cache{number}" for number in range(1, 6)}
-    assert zombies["/lab/shared"]["shmem_bytes"] == 512 << 10
-    files = {row["path"]: row for row in rows(content, "memcg-pages", "PinnedPages")}
-    assert files["/mnt/disk/file5"]["size_bytes"] == 5 * 4 * 64 << 10
-    assert files["/mnt/disk/locked"]["mlocked_pages"] == 128
-
-
 def test_a_live_kernel_has_work_on_an_offline_cpu() -> None:
     status, content = diagnose_live("delayed-work", "delayed-works", "workqueues", "tasks")
     assert status == 3
