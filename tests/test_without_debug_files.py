@@ -111,8 +111,8 @@ def frames_of(prog: kdive.Program, task: kdive.Object) -> Frames:
         # A task that has ended has no stack any more.
         return [(0, str(error), 0)]
     for frame in trace:
-        # What was inlined is known from DWARF only.
-        if not frame.is_inline:
+        # What was inlined, and what left its frame by a jump, is known from DWARF only.
+        if not frame.is_inline and not frame.is_tail_call:
             found.append((frame.pc, *place(prog, frame.pc)))
     return found
 
