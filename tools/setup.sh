@@ -64,7 +64,6 @@ setup_peers() {
     need bpftool bpftool
     need eu-addr2line elfutils
     need gdb gdb
-    need bpftool bpftool
     need xz xz-utils
     need zstd zstd
     need crash crash
