@@ -3,8 +3,14 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from lab import DEFAULT_KERNEL, LabError, cache, cleaning, kernels, run_in_guest, scenario, target
+
+SOURCE = Path(__file__).parents[1]
+#: Where a source tree has the sample, and what its guest said.
+DUMP = Path("kdive/sample/debian-6.1.kdump")
+TRUTH = Path("tests/sample/truth.json")
 
 
 def main() -> int:
@@ -29,6 +35,10 @@ def main() -> int:
     guest.add_argument("--kernel", default=DEFAULT_KERNEL)
     guest.add_argument("--memory", type=int, metavar="MIB")
     commands.add_parser("list", help="list the scenarios")
+    sample = commands.add_parser("sample", help="make the dump that kdive ships, and its truth")
+    sample.add_argument(
+        "directory", nargs="?", type=Path, default=SOURCE, help="a source tree (default: this one)"
+    )
     clean = commands.add_parser("clean", help="remove outdated targets and logs of failures")
     clean.add_argument("--all", action="store_true", help="remove kernels and packages too")
     commands.add_parser("where", help="print the cache directory")
@@ -50,6 +60,8 @@ def main() -> int:
                 )
                 print(done.output, end="")
                 return done.status
+            case "sample":
+                _make_sample(arguments.directory)
             case "list":
                 for name in scenario.names():
                     print(f"{name:16} {scenario.load(name).sentence}")
@@ -61,6 +73,15 @@ def main() -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _make_sample(directory: Path) -> None:
+    # It is cut to size by kdive itself, which nothing else of the lab needs.
+    from lab.sample import make
+
+    dump, truth = directory / DUMP, directory / TRUTH
+    make(dump, truth)
+    print(f"{dump} ({dump.stat().st_size / 1e6:.1f} MB)\n{truth}")
 
 
 def _show_target(name: str, kernel: str) -> None:

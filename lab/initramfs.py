@@ -13,21 +13,35 @@ MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"]
 OPTIONAL_MODULES = ["qemu_fw_cfg"]
 INIT = Path(__file__).with_name("guest") / "init"
 
+#: Path, mode and content of a file or directory.
+Entry = tuple[str, int, bytes]
+
 
 def build(kernel: Kernel, extra_modules: list[str]) -> bytes:
     """The compressed archive for ``kernel``; ``extra_modules`` are loaded before the root is mounted."""
-    entries: list[tuple[str, int, bytes]] = []
-    for name in ("bin", "proc", "sys", "dev", "host", "top", "root", "modules"):
+    modules = [*MODULES, *OPTIONAL_MODULES, *extra_modules]
+    entries = [(name, 0o040755, b"") for name in ("host", "top", "root")]
+    return compressed([*system(kernel, INIT.read_bytes(), modules), *entries])
+
+
+def system(kernel: Kernel, init: bytes, modules: list[str]) -> list[Entry]:
+    """The files of a system of its own: busybox, ``init``, and the modules, in the order of ``modules/order``."""
+    entries: list[Entry] = []
+    for name in ("bin", "proc", "sys", "dev", "modules"):
         entries.append((name, 0o040755, b""))
     entries.append(("bin/busybox", 0o100755, _busybox(kernel.architecture).read_bytes()))
-    entries.append(("init", 0o100755, INIT.read_bytes()))
-    order = kernel.load_order([*MODULES, *OPTIONAL_MODULES, *extra_modules])
+    entries.append(("init", 0o100755, init))
     names = []
-    for path in order:
+    for path in kernel.load_order(modules):
         name = path.name[: path.name.index(".ko") + 3]
         names.append(name)
         entries.append((f"modules/{name}", 0o100644, _uncompressed(path)))
     entries.append(("modules/order", 0o100644, "".join(f"{name}\n" for name in names).encode()))
+    return entries
+
+
+def compressed(entries: list[Entry]) -> bytes:
+    """An archive as the kernel takes it; the least work, for it is used once."""
     return gzip.compress(archive(entries), compresslevel=1)
 
 
@@ -52,11 +66,8 @@ def _uncompressed(module: Path) -> bytes:
     ).stdout
 
 
-def archive(entries: list[tuple[str, int, bytes]]) -> bytes:
-    """A cpio archive of the form "newc": fields of 8 hexadecimal digits, parts aligned to 4 bytes.
-
-    :param entries: path, mode and content of each file or directory.
-    """
+def archive(entries: list[Entry]) -> bytes:
+    """A cpio archive of the form "newc": fields of 8 hexadecimal digits, parts aligned to 4 bytes."""
     out = io.BytesIO()
     for number, (name, mode, content) in enumerate([*entries, ("TRAILER!!!", 0, b"")], start=1):
         path = name.encode() + b"\0"
