@@ -106,6 +106,10 @@ def _serve(machine: Machine, scenario: Scenario, keep: Path | None) -> None:
             case "ready" if keep is not None:
                 time.sleep(SETTLE_S)
                 _dump_all(machine, scenario, keep)
+            case "moment":
+                if keep is not None:
+                    time.sleep(SETTLE_S)
+                    _dump_all(machine, scenario, keep, f"-{argument}")
             case "qmp":
                 command = json.loads(argument)
                 machine.monitor.execute(command["execute"], **command.get("arguments", {}))
@@ -114,14 +118,15 @@ def _serve(machine: Machine, scenario: Scenario, keep: Path | None) -> None:
         machine.answer()
 
 
-def _dump_all(machine: Machine, scenario: Scenario, keep: Path) -> None:
+def _dump_all(machine: Machine, scenario: Scenario, keep: Path, suffix: str = "") -> None:
     dumps = keep / "dumps"
     dumps.mkdir(exist_ok=True)
     supported = machine.dump_formats()
     for format in scenario.dumps:
         if format in supported:
-            machine.dump(dumps / format, format)
-            make_sparse(dumps / format)
+            path = dumps / f"{format}{suffix}"
+            machine.dump(path, format)
+            make_sparse(path)
     machine.resume()
 
 

@@ -1,5 +1,6 @@
 #: sentence = "Interrupt vectors of NVMe and virtio devices over several CPUs, some unplugged, one CPU offline."
 #: programs = ["modprobe", "ip"]
+#: files = ["pci_interrupts.bash"]
 #: debug_modules = ["nvme", "nvme_core", "virtio_blk", "virtio_net"]
 #: cpus = 4
 #: command_line = "trace_event=irq_vectors:vector_config,irq_vectors:vector_activate,irq_vectors:vector_alloc,irq_vectors:vector_alloc_managed,irq_vectors:vector_reserve,irq_vectors:vector_reserve_managed,irq_vectors:vector_update,irq_vectors:vector_clear,irq_vectors:vector_free_moved"
@@ -16,6 +17,7 @@
 #:     "-device", "virtio-blk-pci,drive=disk2,num-queues=4,vectors=5",
 #: ]
 . "$LAB/lib.sh"
+. "$LAB/pci_interrupts.bash"
 
 modprobe -a nvme virtio_blk virtio_net || fail "modules do not load"
 wait_until test -b /dev/nvme0n1
@@ -29,9 +31,8 @@ wait_until test -b /dev/vdb
 # Two of the devices are unplugged, as far as the kernel can tell.
 rows=""
 for block in nvme1n1 vdb; do
-    device=$(readlink -f "/sys/block/$block/device")
-    while [ ! -d "$device/msi_irqs" ]; do device=${device%/*}; done
-    rows="$rows${rows:+,}{\"device\": \"${device##*/}\", \"irqs\": [$(ls "$device/msi_irqs" | sort -n | paste -sd,)]}"
+    device=$(pci_device_of "$block")
+    rows="$rows${rows:+,}{\"device\": \"${device##*/}\", \"irqs\": $(irqs_of "$device")}"
     echo 1 >"$device/remove" || fail "$block stays plugged"
 done
 fact_json unplugged "[$rows]"
@@ -64,12 +65,6 @@ as_json() { awk '{ printf "%s\"%s\": [%s, %s]", (NR > 1 ? ", " : ""), $1, $2, $3
 fact_json vectors "{$(last_vectors | awk '$3 != 3' | as_json)}"
 fact_json displaced "{$(last_vectors | awk '$3 == 3' | as_json)}"
 
-rows=""
-for directory in /sys/bus/pci/devices/*/msi_irqs; do
-    device=${directory%/msi_irqs}
-    rows="$rows${rows:+,}{\"device\": \"${device##*/}\", \"driver\": \"$(basename "$(readlink "$device/driver")")\",
-        \"irqs\": [$(ls "$directory" | sort -n | paste -sd,)]}"
-done
-fact_json devices "[$rows]"
+fact_json devices "$(devices_with_interrupts)"
 fact_json offline 3
 ready
