@@ -44,18 +44,22 @@ def function_name(prog: Program, address: int) -> str:
     """
     if not address:
         return ""
-    try:
-        symbol = prog.symbol(address)
-    except LookupError:
-        name = hex(address)
-    else:
-        offset = address - symbol.address
-        name = f"{symbol.name}+{offset:#x}" if offset else symbol.name
+    name = symbol_name(prog, address) or hex(address)
     try:
         module = address_to_module(prog, address)
     except (FaultError, LookupError, ValidationError):
         return name
     return f"{name} [{string(module.name)}]" if module else name
+
+
+def symbol_name(prog: Program, address: int) -> str:
+    """Name what is at an address: ``symbol+0x12``; empty where no symbol is."""
+    try:
+        symbol = prog.symbol(address)
+    except LookupError:
+        return ""
+    offset = address - symbol.address
+    return f"{symbol.name}+{offset:#x}" if offset else symbol.name
 
 
 def bytes_text(size: int) -> str:

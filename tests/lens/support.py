@@ -24,6 +24,12 @@ def program(name: str, form: str = "elf", kernel: str = lab.DEFAULT_KERNEL) -> k
     return _programs[key]
 
 
+def facts(name: str) -> dict[str, Any]:
+    """What a scenario recorded of itself."""
+    found: dict[str, Any] = lab.target(name).truth["facts"]
+    return found
+
+
 def diagnose(prog: kdive.Program, name: str, **options: object) -> Result:
     """Run a diagnosis that has to come to its end."""
     diagnosis = all_diagnoses()[name]

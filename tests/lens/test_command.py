@@ -73,7 +73,7 @@ def test_a_healthy_dump_is_clean(kdive: Kdive) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == f"Linux 6.1.0-56-amd64, {lab.target('idle').dumps['elf']}"
-    assert lines[1] == "0 findings; 14 diagnoses: 12 ok, 2 skipped"
+    assert lines[1] == "0 findings; 17 diagnoses: 15 ok, 2 skipped"
     assert "ok         sys            nothing found; checked 82 tasks" in lines
     assert "memcg-pages" not in result.stdout
     assert "Tasks\n" not in result.stdout
@@ -100,7 +100,7 @@ def test_all_runs_those_that_take_long(kdive: Kdive) -> None:
     statuses = {d["name"]: d["status"] for d in content["diagnoses"]}
     assert statuses["memcg-pages"] == "ok"
     assert statuses["rds"] == "skipped"
-    assert len(statuses) == 15
+    assert len(statuses) == 18
 
 
 @needs_dump
@@ -118,8 +118,8 @@ def test_findings_come_first_and_give_status_3(kdive: Kdive, tmp_path: Path) -> 
     result = kdive("lens", *flags, "--output", folder)
     assert result.returncode == 3
     lines = result.stdout.splitlines()
-    assert lines[1].startswith("1 finding; 14 diagnoses: ")
-    assert lines[3].startswith("WARNING memcg: 8 removed memory cgroups live on and hold 6.2 MiB")
+    assert lines[1].startswith("1 finding; 17 diagnoses: ")
+    assert lines[3].startswith("WARNING memcg: 9 removed memory cgroups live on and hold ")
     (more,) = [line for line in lines if line.startswith("  more: ")]
     assert more == f"  more: kdive lens {' '.join(flags)} memcg-pages"
     assert (folder / "index.txt").read_text() == result.stdout
@@ -127,7 +127,7 @@ def test_findings_come_first_and_give_status_3(kdive: Kdive, tmp_path: Path) -> 
     assert [finding["diagnosis"] for finding in index["findings"]] == ["memcg"]
     table = json.loads((folder / "memcg.json").read_text())["tables"][1]
     assert table["name"] == "MemoryCgroup"
-    assert len(table["rows"]) == 8
+    assert len(table["rows"]) == 9
     # What the finding says shows more does: it is a command.
     shown = kdive(*more.removeprefix("  more: kdive ").split())
     assert shown.returncode == 0
@@ -155,6 +155,6 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     os.close(ours)
     assert running.returncode == 0
     assert output.startswith("Linux 6.1")
-    assert b"0 of 14 diagnoses done; btrfs" in shown
-    assert b"14 of 14 diagnoses done" in shown
+    assert b"0 of 17 diagnoses done; blocked" in shown
+    assert b"17 of 17 diagnoses done" in shown
     assert shown.endswith(b"\r\x1b[K")

@@ -1,10 +1,9 @@
 """Interrupt vectors: held against what the guest said of its interrupts, and before and after devices are unplugged."""
 
-import re
-
 import pytest
 
 from kdive.lens import Result, Severity
+from tests.lens import checks
 from tests.lens.support import diagnose, facts, findings_of_everything, program, rows
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
@@ -31,41 +30,7 @@ def test_irq_vectors_run_out() -> None:
 
 
 def test_irq_vectors_agree_with_the_guest() -> None:
-    truth = facts("irq-vectors")
-    result = diagnose(program("irq-vectors"), "irq-vectors")
-    (matrix,) = rows(result, "Matrix")
-    maps = {row.cpu: row for row in rows(result, "CpuMap")}
-    assert {cpu for cpu, row in maps.items() if not row.online} == {truth["offline"]}
-    online = {cpu: row for cpu, row in maps.items() if row.online}
-    assert sum(row.allocated for row in online.values()) == matrix.total_allocated
-    assert sum(row.available for row in online.values()) == matrix.global_available
-    assert matrix.online_maps == len(online) == 3
-
-    vectors = {row.irq: row for row in rows(result, "Vector") if row.irq is not None}
-    for irq, (vector, cpu) in truth["vectors"].items():
-        if (vector, cpu) != (239, 0):  # what interrupts get that are not in use
-            assert (vectors[int(irq)].vector, vectors[int(irq)].cpu) == (vector, cpu)
-    for irq in map(int, truth["displaced"]):
-        assert irq not in vectors or vectors[irq].cpu != truth["offline"]
-    interrupts = {row["irq"]: row for row in truth["interrupts"]}
-    for irq, row in vectors.items():
-        known = interrupts[irq]
-        assert row.function == known["actions"].replace(",", ", ")
-        if known["chip"] != "XT-PIC":
-            assert str(row.cpu) == known["effective"]
-    for device in truth["devices"]:
-        for irq in device["irqs"]:
-            if irq in vectors:
-                assert (vectors[irq].device, vectors[irq].driver) == (
-                    device["device"],
-                    device["driver"],
-                )
-    # NVMe and block devices ask for a queue on each CPU, and that of CPU 3 was shut down with it.
-    managed = {row.function for row in vectors.values() if row.managed}
-    assert {re.sub(r"virtio\d+", "virtioN", name) for name in managed} == {
-        *("nvme0q1", "nvme0q2", "nvme0q3"),
-        *("virtioN-req.0", "virtioN-req.1", "virtioN-req.2"),
-    }
+    checks.irq_vectors(diagnose(program("irq-vectors"), "irq-vectors"), facts("irq-vectors"))
 
 
 def test_irq_vectors_of_unplugged_devices_are_free_again() -> None:
@@ -81,29 +46,7 @@ def test_irq_vectors_of_unplugged_devices_are_free_again() -> None:
 
 
 def test_irq_vectors_by_device_are_reconciled_with_the_matrix() -> None:
-    truth = facts("irq-vectors")
-    result = diagnose(program("irq-vectors"), "irq-vectors")
-    consumers = {row.device: row for row in rows(result, "Consumer")}
-    in_use = {row.irq for row in rows(result, "Vector") if row.irq is not None}
-    for device in truth["devices"]:
-        row = consumers[device["device"]]
-        assert row.driver == device["driver"]
-        assert row.vectors == len(in_use & set(device["irqs"]))
-    (nvme,) = [row for row in consumers.values() if row.driver == "nvme"]
-    # Its four queues have a CPU each, and that of CPU 3 was shut down with it.
-    assert (nvme.vectors, nvme.managed, nvme.shut_down) == (4, 3, 1)
-
-    totals = rows(result, "CpuTotals")
-    assert [row.cpu for row in totals] == [0, 1, 2]
-    for row in totals:
-        assert (row.total, row.reserved, row.unexplained) == (256, 53, 0)
-        assert row.used + row.reserved + row.available == row.total
-        bits = "".join(line.used for line in rows(result, "Bitmap") if line.cpu == row.cpu)
-        digits = bits.replace(" ", "")
-        assert len(digits) == 256
-        assert digits.count("1") == row.used
-        used = {line.vector for line in rows(result, "Vector") if line.cpu == row.cpu}
-        assert {place for place, digit in enumerate(digits) if digit == "1"} == used
+    checks.irq_devices(diagnose(program("irq-vectors"), "irq-vectors"), facts("irq-vectors"))
 
 
 def irqs_by_device(moment: str) -> dict[str, set[int]]:

@@ -204,6 +204,8 @@ _MODULES = {
         "llist_next_entry",
     ),
     "locking": (
+        "LockWait",
+        "lock_waited_for",
         "mutex_owner",
         "rwsem_locked",
         "rwsem_owner",
@@ -224,9 +226,11 @@ _MODULES = {
         "memcg_data_mem_cgroup",
         "nr_dying_mem_cgroups",
         "nr_valid_pages",
+        "obj_cgroup_was_handed_over",
         "page_mem_cgroup",
         "percpu_ref_is_dying",
         "percpu_ref_sum",
+        "slab_page_obj_cgroups",
     ),
     "mm": (
         "PFN_PHYS",
@@ -488,6 +492,12 @@ _MODULES = {
         "slab_cache_usage",
         "slab_object_info",
         "slab_total_usage",
+    ),
+    "sock": (
+        "OpenSocket",
+        "for_each_open_socket",
+        "for_each_tcp_sock",
+        "sock_memory_bytes",
     ),
     "stack": (
         "LinuxKernelStack",

@@ -4,11 +4,13 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kdive import NULL, Object, Program, container_of, offsetof
+from kdive import NULL, Object, Program, container_of, offsetof, sizeof
 from kdive.helpers.common.format import decode_flags
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux._memory_map import for_each_valid_page_range, page_columns, page_words
 from kdive.helpers.linux._page_flags import compound_head
+from kdive.helpers.linux._slub import as_slab
+from kdive.helpers.linux._words import words_at
 from kdive.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
 from kdive.helpers.linux.percpu import per_cpu_ptr
@@ -25,9 +27,11 @@ __all__ = (
     "memcg_data_mem_cgroup",
     "nr_dying_mem_cgroups",
     "nr_valid_pages",
+    "obj_cgroup_was_handed_over",
     "page_mem_cgroup",
     "percpu_ref_is_dying",
     "percpu_ref_sum",
+    "slab_page_obj_cgroups",
 )
 
 # Flags of struct cgroup_subsys_state, enumerators of an anonymous type
@@ -203,6 +207,34 @@ def page_mem_cgroup(page: Object) -> Object:
         return memcg_data_mem_cgroup(page.prog_, page.memcg_data.value_())
     except AttributeError:
         return page.mem_cgroup.read_()
+
+
+def slab_page_obj_cgroups(page: Object, memcg_data: int) -> list[int]:
+    """Get what the objects of a slab are charged through.
+
+    :param page: ``struct page *``, the head page of the slab.
+    :param memcg_data: Its ``memcg_data``, which points to a vector of what is wanted.
+    :return: The address of a ``struct obj_cgroup`` for each object, 0 where it is charged to no memory cgroup.
+    """
+    prog = page.prog_
+    try:
+        # "mm: introduce slabobj_ext to support slab object extensions" (Linux 6.10) has them in a structure, first.
+        words_each = sizeof(prog.type("struct slabobj_ext")) // prog.address_size()
+    except LookupError:
+        words_each = 1
+    count = as_slab(page).objects.value_() * words_each
+    return words_at(prog, memcg_data & ~_MEMCG_DATA_FLAGS, count)[::words_each]
+
+
+def obj_cgroup_was_handed_over(objcg: Object) -> bool:
+    """Return whether what is charged through it was charged to a memory cgroup that was removed since.
+
+    Its objects belong to the parent of that memory cgroup then ("mm: memcg/slab: use a single set of kmem_caches for
+    all accounted allocations", Linux 5.9), and so don't keep it.
+
+    :param objcg: ``struct obj_cgroup *``
+    """
+    return bool(objcg.memcg.objcg.value_() != objcg.value_())
 
 
 @takes_program_or_default

@@ -16,7 +16,7 @@ from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux._memory_map import page_words
 from kdive.helpers.linux._page_flags import PageSlab, compound_head
 from kdive.helpers.linux._slub import (
-    SlabCorruptionError,
+    SlabCorruptionError as SlabCorruptionError,
     SlabFreelistCycleError as SlabFreelistCycleError,
     SlabPartialListError as SlabPartialListError,
     SlubCache,

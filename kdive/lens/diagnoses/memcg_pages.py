@@ -1,11 +1,14 @@
-"""Which files and other memory keep removed memory cgroups alive: a scan of all pages (mm/memcontrol.c)."""
+"""What keeps removed memory cgroups alive: a scan of all pages, and a walk over all sockets (mm/memcontrol.c)."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kdive import Object, Program
+from kdive.helpers.linux._slub import as_slab
 from kdive.helpers.linux.fs import inode_path, mount_dst, super_block_for_each_mount
+from kdive.helpers.linux.list import list_count_nodes
 from kdive.helpers.linux.memcg import (
     ChargedPages,
     charged_pages,
@@ -14,11 +17,20 @@ from kdive.helpers.linux.memcg import (
     mem_cgroup_path,
     memcg_data_mem_cgroup,
     nr_valid_pages,
+    obj_cgroup_was_handed_over,
+    percpu_ref_sum,
+    slab_page_obj_cgroups,
 )
 from kdive.helpers.linux.mm import compound_nr, pfn_to_page
+from kdive.helpers.linux.sock import (
+    OpenSocket,
+    for_each_open_socket,
+    for_each_tcp_sock,
+    sock_memory_bytes,
+)
 from kdive.lens.context import DAMAGES, Context
 from kdive.lens.diagnosis import Checked, Item, Note, Progress, Row, column, diagnosis, option
-from kdive.lens.needs import Needs
+from kdive.lens.needs import Needs, has_member
 from kdive.lens.text import string
 
 # Flags in the lowest bits of page.memcg_data and page.mapping
@@ -48,6 +60,55 @@ class PinnedPages(Row):
 
 
 @dataclass(frozen=True)
+class SlabObjects(Row):
+    """Objects of one slab cache that are charged to a memory cgroup."""
+
+    title: ClassVar[str] = "Slab objects"
+    cgroup: str = column("path of the cgroup that they are charged to now")
+    memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
+    handed_over: bool = column(
+        "whether a cgroup below it made them that was removed: such objects go to its parent",
+        "handed over",
+    )
+    cache: str = column("name of the slab cache")
+    objects: int = column("how many objects")
+    size_bytes: int = column("their size in bytes", "bytes")
+
+
+@dataclass(frozen=True)
+class ChargedSocket(Row):
+    """A ``struct sock`` that is charged to a memory cgroup."""
+
+    title: ClassVar[str] = "Sockets"
+    cgroup: str = column("path of the cgroup")
+    state: str = column("ZOMBIE if it was removed, else online")
+    memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
+    protocol: str = column("its protocol, such as TCP or UNIX-STREAM")
+    sock: int = column("struct sock", hexadecimal=True)
+    inode: int | None = column("number of its inode, if it has one")
+    size_bytes: int = column("memory that it has taken for packets, in bytes", "bytes")
+    pid: int | None = column("a process that has it open, if one has", "PID")
+    command: str = column("its name")
+    fd: int | None = column("its file descriptor there")
+
+
+@dataclass(frozen=True)
+class Holders(Row):
+    """What the references to a removed memory cgroup are."""
+
+    title: ClassVar[str] = "References"
+    cgroup: str = column("path of the cgroup")
+    memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
+    references: int = column("references to it")
+    pages: int = column("those of pages that are charged to it")
+    sockets: int = column("those of sockets")
+    children: int = column("those of memory cgroups below it")
+    other: int = column(
+        "those that were not found: of pages in swap, of write-back, or of pages that were not looked at"
+    )
+
+
+@dataclass(frozen=True)
 class MemcgPagesOptions:
     """Options of the diagnosis."""
 
@@ -57,8 +118,8 @@ class MemcgPagesOptions:
 
 @diagnosis(
     "memcg-pages",
-    "The files and other memory that keep removed memory cgroups alive, found by looking at every page.",
-    rows=(PinnedPages,),
+    "The files, other memory and sockets that keep removed memory cgroups alive, found by looking at every page.",
+    rows=(Holders, PinnedPages, SlabObjects, ChargedSocket),
     options=MemcgPagesOptions,
     needs=Needs(
         variables={"root_mem_cgroup": "struct mem_cgroup *"},
@@ -67,7 +128,7 @@ class MemcgPagesOptions:
     standard=False,
 )
 def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
-    """Read the ``struct page`` of all page frames in large blocks, and sum up by memory cgroup and file."""
+    """Read the ``struct page`` of all page frames in large blocks, and sum up by memory cgroup and owner."""
     prog = context.prog
     wanted = set()
     for group in context.walk(for_each_mem_cgroup(prog), "the tree of memory cgroups"):
@@ -85,10 +146,11 @@ def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
     for held in sorted(scan.groups.values(), key=lambda held: -held.pages):
         with context.tolerate(f"struct mem_cgroup {held.memcg:#x}"):
             yield _row(prog, held)
-    if scan.slab_pages:
-        yield Note(
-            f"{scan.slab_pages} pages of slab objects may be charged to several memory cgroups and are left out"
-        )
+    yield from _slab_objects(context, scan)
+    sockets = list(_sockets(context, wanted))
+    yield from sockets
+    if not context.options.every:
+        yield from _holders(context, wanted, scan, sockets)
     if scan.pages < total:
         yield Note(
             f"{total - scan.pages} of {total} pages were not looked at: left out of the dump, or past max_pages"
@@ -117,8 +179,9 @@ class _Scan:
 
     def __init__(self, context: Context[Any], wanted: set[int]) -> None:
         self.pages = 0
-        self.slab_pages = 0
         self.groups: dict[tuple[int, int], _Group] = {}
+        self.objects: Counter[tuple[int, int]] = Counter()
+        """How many objects of a cache (``struct kmem_cache``) are charged through a ``struct obj_cgroup``."""
         self._context = context
         self._prog = prog = context.prog
         self._wanted = wanted
@@ -130,11 +193,18 @@ class _Scan:
         words = block.memcg_data.tolist()[:limit]
         self.pages += len(words)
         # Few different words occur in a block, so those that matter are found before single pages are looked at.
-        relevant = {word for word in set(words) if self._memcg(word) in self._wanted}
+        relevant = {
+            word
+            for word in set(words)
+            if word & _MEMCG_DATA_OBJECTS or self._memcg(word) in self._wanted
+        }
         if not relevant:
             return
         for position, word in enumerate(words):
             if word not in relevant:
+                continue
+            if word & _MEMCG_DATA_OBJECTS:
+                self._look_at_slab(block.first_pfn + position, word)
                 continue
             mapping, flags = block.mapping[position], block.flags[position]
             if mapping & _MAPPING_FLAGS:
@@ -149,6 +219,14 @@ class _Scan:
             if flags & self._mlocked:
                 group.mlocked += pages
 
+    def _look_at_slab(self, pfn: int, word: int) -> None:
+        with self._context.tolerate(f"the slab of page frame {pfn:#x}"):
+            page = pfn_to_page(self._prog, pfn)
+            cache = as_slab(page).slab_cache.value_()
+            for objcg, count in Counter(slab_page_obj_cgroups(page, word)).items():
+                if objcg:
+                    self.objects[cache, objcg] += count
+
     def _compound_pages(self, pfn: int) -> int:
         """Get how many pages a compound page has: only its head is charged, for all of them."""
         with self._context.tolerate(f"page frame {pfn:#x}"):
@@ -158,9 +236,6 @@ class _Scan:
     def _memcg(self, word: int) -> int:
         """Get the address of the memory cgroup that a page with this ``memcg_data`` is charged to; 0 if to none."""
         if word not in self._memcg_of:
-            if word & _MEMCG_DATA_OBJECTS:
-                self.slab_pages += 1
-                return 0
             try:
                 self._memcg_of[word] = int(memcg_data_mem_cgroup(self._prog, word))
             except DAMAGES:
@@ -184,8 +259,8 @@ def _row(prog: Program, group: _Group) -> PinnedPages:
         is_shared = inode and string(inode.i_sb.s_type.name) in _SHARED_MEMORY
         kind = "shared memory" if is_shared else "page cache"
     return PinnedPages(
-        cgroup=mem_cgroup_path(owner).decode(errors="replace"),
-        state="online" if css_is_online(owner.css.address_of_()) else "ZOMBIE",
+        cgroup=_path(owner),
+        state=_state(owner),
         memcg=group.memcg,
         kind=kind,
         path=_shown(inode_path(inode), inode) if inode else "",
@@ -206,3 +281,94 @@ def _shown(path: bytes | None, inode: Object) -> str:
     )
     below = next(mounted, b"").rstrip(b"/")
     return (below + b"/" + path.lstrip(b"/")).decode(errors="replace")
+
+
+def _slab_objects(context: Context[MemcgPagesOptions], scan: _Scan) -> Iterator[SlabObjects]:
+    """Sum up objects by memory cgroup and cache; those that removed memory cgroups left behind, or all."""
+    prog = context.prog
+    sums: Counter[tuple[int, bool, int]] = Counter()
+    for (cache_address, address), count in scan.objects.items():
+        with context.tolerate(f"struct obj_cgroup {address:#x}"):
+            objcg = Object(prog, "struct obj_cgroup *", address)
+            sums[int(objcg.memcg), obj_cgroup_was_handed_over(objcg), cache_address] += count
+    for (memcg, is_handed_over, cache_address), count in sums.most_common():
+        if not (is_handed_over or context.options.every):
+            continue
+        with context.tolerate(f"struct kmem_cache {cache_address:#x}"):
+            cache = Object(prog, "struct kmem_cache *", cache_address)
+            yield SlabObjects(
+                cgroup=_path(Object(prog, "struct mem_cgroup *", memcg)),
+                memcg=memcg,
+                handed_over=is_handed_over,
+                cache=string(cache.name),
+                objects=count,
+                size_bytes=count * cache.size.value_(),
+            )
+
+
+def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]:
+    """Find the sockets that refer to memory cgroups: those that processes have open, and TCP's own."""
+    prog = context.prog
+    if not has_member(prog, "struct sock.sk_memcg"):
+        return
+    seen: set[int] = set()
+    for opened in context.walk(for_each_open_socket(prog), "the open files of processes"):
+        if int(opened.sk) not in seen:
+            seen.add(int(opened.sk))
+            with context.tolerate(f"struct sock {hex(opened.sk)}"):
+                yield from _socket(opened.sk, wanted, opened)
+    for sk in context.walk(for_each_tcp_sock(prog), "the TCP connections"):
+        if int(sk) not in seen:
+            with context.tolerate(f"struct sock {hex(sk)}"):
+                yield from _socket(sk, wanted, None)
+
+
+def _socket(sk: Object, wanted: set[int], opened: OpenSocket | None) -> Iterator[ChargedSocket]:
+    memcg = sk.sk_memcg.read_()
+    if int(memcg) not in wanted:
+        return
+    yield ChargedSocket(
+        cgroup=_path(memcg),
+        state=_state(memcg),
+        memcg=int(memcg),
+        protocol=string(sk.member_("__sk_common").skc_prot.name),
+        sock=int(sk),
+        inode=opened.file.f_inode.i_ino.value_() if opened else None,
+        size_bytes=sock_memory_bytes(sk),
+        pid=opened.task.tgid.value_() if opened else None,
+        command=string(opened.task.comm) if opened else "",
+        fd=opened.fd if opened else None,
+    )
+
+
+def _holders(
+    context: Context[Any], wanted: set[int], scan: _Scan, sockets: list[ChargedSocket]
+) -> Iterator[Holders]:
+    """Tell what the references to memory cgroups are of."""
+    pages: Counter[int] = Counter()
+    for group in scan.groups.values():
+        pages[group.memcg] += group.pages
+    open_sockets = Counter(socket.memcg for socket in sockets)
+    for address in sorted(wanted, key=lambda address: (-pages[address], address)):
+        with context.tolerate(f"struct mem_cgroup {address:#x}"):
+            memcg = Object(context.prog, "struct mem_cgroup *", address)
+            references = percpu_ref_sum(memcg.css.refcnt.address_of_())
+            children = list_count_nodes(memcg.css.children.address_of_())
+            known = pages[address] + open_sockets[address] + children
+            yield Holders(
+                cgroup=_path(memcg),
+                memcg=address,
+                references=references,
+                pages=pages[address],
+                sockets=open_sockets[address],
+                children=children,
+                other=references - known,
+            )
+
+
+def _path(memcg: Object) -> str:
+    return mem_cgroup_path(memcg).decode(errors="replace")
+
+
+def _state(memcg: Object) -> str:
+    return "online" if css_is_online(memcg.css.address_of_()) else "ZOMBIE"

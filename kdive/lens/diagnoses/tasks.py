@@ -122,5 +122,5 @@ def _blocked(rows: list[Task]) -> Finding:
         tuple(
             f"{row.command} (PID {row.pid}), for {row.since_s:.0f} s" for row in longest[:_EVIDENCE]
         ),
-        "tasks --state D",
+        "blocked",
     )

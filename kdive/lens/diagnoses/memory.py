@@ -1,0 +1,96 @@
+"""Where the memory is: what the kernel counts it for (mm/vmstat.c), and how much it counts for nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kdive import Object, Program
+from kdive.helpers.linux.hugetlb import for_each_hstate, huge_page_size
+from kdive.helpers.linux.mm import totalram_pages
+from kdive.helpers.linux.vmstat import global_node_page_state, global_zone_page_state
+from kdive.lens.context import Context
+from kdive.lens.diagnosis import Checked, Item, NoOptions, Row, column, diagnosis
+from kdive.lens.needs import Needs, variable
+
+_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Use(Row):
+    """What a part of the memory is used for."""
+
+    title: ClassVar[str] = "Memory"
+    kind: str = column("what it is used for")
+    size_bytes: int = column("how much, in bytes", "bytes")
+    percent: float = column("share of the memory that the kernel manages, in percent", "%")
+    source: str = column("the counter or variable that says so")
+
+
+@diagnosis(
+    "memory",
+    "What the memory is used for: free, caches, processes, slabs, the kernel's own, and what is not accounted for.",
+    rows=(Use,),
+    options=NoOptions,
+    needs=Needs(
+        variables={"vm_node_stat": "atomic_long_t []", "vm_zone_stat": "atomic_long_t []"},
+        types=("enum node_stat_item", "enum zone_stat_item"),
+    ),
+)
+def memory(context: Context[NoOptions]) -> Iterator[Item]:
+    """Read the counters of pages, which CPUs add to with some delay, so that the sum is off by a little."""
+    prog = context.prog
+    page_bytes = prog["PAGE_SIZE"].value_()
+    total = totalram_pages(prog) * page_bytes
+    shared = _state(prog, "NR_SHMEM")
+    stacks_bytes = _state(prog, "NR_KERNEL_STACK_KB") * _KIB
+    uses = {
+        "free": (_state(prog, "NR_FREE_PAGES") * page_bytes, "NR_FREE_PAGES"),
+        "page cache": (
+            (_state(prog, "NR_FILE_PAGES") - shared) * page_bytes,
+            "NR_FILE_PAGES - NR_SHMEM",
+        ),
+        "shared memory": (shared * page_bytes, "NR_SHMEM"),
+        "anonymous": (_state(prog, "NR_ANON_MAPPED") * page_bytes, "NR_ANON_MAPPED"),
+        "slab, reclaimable": (
+            _state(prog, "NR_SLAB_RECLAIMABLE_B") * page_bytes,
+            "NR_SLAB_RECLAIMABLE_B",
+        ),
+        "slab, unreclaimable": (
+            _state(prog, "NR_SLAB_UNRECLAIMABLE_B") * page_bytes,
+            "NR_SLAB_UNRECLAIMABLE_B",
+        ),
+        "kernel stacks": (stacks_bytes, "NR_KERNEL_STACK_KB"),
+        "page tables": (_state(prog, "NR_PAGETABLE") * page_bytes, "NR_PAGETABLE"),
+    }
+    with context.tolerate("the counts of per-CPU memory"):
+        # Each page of a chunk stands for one page of every CPU.
+        pages = _number(prog, "pcpu_nr_populated", "unsigned long") * _number(
+            prog, "pcpu_nr_units", "int"
+        )
+        uses["per-CPU"] = pages * page_bytes, "pcpu_nr_populated * pcpu_nr_units"
+    with context.tolerate("the count of vmalloc pages"):
+        pages = variable(prog, "nr_vmalloc_pages", "atomic_long_t").counter.value_()
+        # Stacks are made of such pages too, so they would count twice.
+        uses["vmalloc"] = max(0, pages * page_bytes - stacks_bytes), "nr_vmalloc_pages - stacks"
+    for hstate in context.walk(for_each_hstate(prog), "the sizes of huge pages"):
+        size = huge_page_size(hstate).value_()
+        count = hstate.nr_huge_pages.value_()
+        if count:
+            uses[f"huge pages of {size // _KIB} KiB"] = count * size, "hstates[].nr_huge_pages"
+    rest = total - sum(size for size, _ in uses.values())
+    uses["not accounted for"] = rest, "_totalram_pages - all of the above"
+    for kind, (size, source) in uses.items():
+        yield Use(kind, size, round(size * 100 / max(total, 1), 1), source)
+    yield Checked(total // page_bytes, "page")
+
+
+def _state(prog: Program, name: str) -> int:
+    """Read a counter, of the nodes or of the zones: some have moved from the latter to the former."""
+    item: Object = prog[name]
+    if item.type_.unaliased().tag == "zone_stat_item":
+        return global_zone_page_state(prog, item)
+    return global_node_page_state(prog, item)
+
+
+def _number(prog: Program, name: str, type: str) -> int:
+    return int(variable(prog, name, type))
