@@ -5,7 +5,16 @@
 """
 
 from lab.errors import LabError
-from lab.runs import Run
-from lab.targets import DEFAULT_KERNEL, Target, run_in_guest, target
+from lab.runs import Held, Run
+from lab.targets import DEFAULT_KERNEL, Target, held_guest, run_in_guest, target
 
-__all__ = ["DEFAULT_KERNEL", "LabError", "Run", "Target", "run_in_guest", "target"]
+__all__ = [
+    "DEFAULT_KERNEL",
+    "Held",
+    "LabError",
+    "Run",
+    "Target",
+    "held_guest",
+    "run_in_guest",
+    "target",
+]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,40 @@ def run(
         return Run(truth, output, int((shared / "live-status").read_text()))
 
 
+@dataclass(frozen=True)
+class Held:
+    """A guest that stays as its scenario has made it, and goes on running.
+
+    :param monitor: the path of a socket on which QEMU speaks QMP.
+    :param truth: what the guest said and recorded before; see :class:`lab.Target`.
+    """
+
+    monitor: Path
+    truth: dict[str, Any]
+
+
+@contextlib.contextmanager
+def hold(kernel: Kernel, scenario: Scenario) -> Iterator[Held]:
+    """Boot ``kernel``, run ``scenario`` until it is ready, and keep the guest while the context lasts.
+
+    :raises LabError: the guest does not boot, or ends before it is ready.
+    """
+    with _shared_directory() as shared:
+        monitor = shared / "monitor"
+        argument = f"unix:{monitor},server=on,wait=off"
+        wanted = replace(scenario, qemu_arguments=[*scenario.qemu_arguments, "-qmp", argument])
+        _give(kernel, wanted, None, shared)
+        try:
+            with Machine(kernel, wanted, shared) as machine:
+                while (message := machine.hear()) != "ready":
+                    if message is None:
+                        raise LabError(f"the guest of scenario {scenario.name} ended too early")
+                    _do(machine, wanted, None, message)
+                yield Held(monitor, _truth(shared))
+        except LabError as error:
+            raise LabError(_keep_logs(scenario, shared, str(error))) from None
+
+
 @contextlib.contextmanager
 def _shared_directory() -> Iterator[Path]:
     parent = cache.root() / "runs"
@@ -101,21 +135,26 @@ def _give(kernel: Kernel, scenario: Scenario, live_script: str | None, shared: P
 def _serve(machine: Machine, scenario: Scenario, keep: Path | None) -> None:
     """Do what the scenario asks for until its guest is off."""
     while (message := machine.hear()) is not None:
-        request, _, argument = message.partition(" ")
-        match request:
-            case "ready" if keep is not None:
+        _do(machine, scenario, keep, message)
+
+
+def _do(machine: Machine, scenario: Scenario, keep: Path | None, message: str) -> None:
+    """Do one thing that the scenario asks for."""
+    request, _, argument = message.partition(" ")
+    match request:
+        case "ready" if keep is not None:
+            time.sleep(SETTLE_S)
+            _dump_all(machine, scenario, keep)
+        case "moment":
+            if keep is not None:
                 time.sleep(SETTLE_S)
-                _dump_all(machine, scenario, keep)
-            case "moment":
-                if keep is not None:
-                    time.sleep(SETTLE_S)
-                    _dump_all(machine, scenario, keep, f"-{argument}")
-            case "qmp":
-                command = json.loads(argument)
-                machine.monitor.execute(command["execute"], **command.get("arguments", {}))
-            case _:
-                raise LabError(f"scenario {scenario.name} says {message!r}: nothing known")
-        machine.answer()
+                _dump_all(machine, scenario, keep, f"-{argument}")
+        case "qmp":
+            command = json.loads(argument)
+            machine.monitor.execute(command["execute"], **command.get("arguments", {}))
+        case _:
+            raise LabError(f"scenario {scenario.name} says {message!r}: nothing known")
+    machine.answer()
 
 
 def _dump_all(machine: Machine, scenario: Scenario, keep: Path, suffix: str = "") -> None:

@@ -1,5 +1,6 @@
 """Targets: a scenario run on a kernel, its dumps and its truth, made once and kept in the cache."""
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,18 @@ def run_in_guest(
         timeout_s=timeout_s or wanted.timeout_s,
     )
     return runs.run(kernels.get(kernel), wanted, live_script=script)
+
+
+def held_guest(
+    name: str, kernel: str = DEFAULT_KERNEL
+) -> contextlib.AbstractContextManager[runs.Held]:
+    """A guest in which the scenario ``name`` is established, which runs while the context lasts.
+
+    It can be looked at from outside, through QEMU. Nothing of this is cached.
+
+    :raises LabError: the guest does not boot or the scenario fails.
+    """
+    return runs.hold(kernels.get(kernel), scenario.load(name))
 
 
 def _make(kernel: Kernel, wanted: Scenario, directory: Path) -> None:

@@ -4,14 +4,22 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from kdive import FaultError, Object, OutOfBoundsError, Program
+from kdive import FaultError, Object, ObjectAbsentError, OutOfBoundsError, Program
 from kdive.helpers import ValidationError
 from kdive.lens.diagnosis import Damage, OptionsT
 from kdive.lens.needs import Needs, variable
 
 T = TypeVar("T")
 
-DAMAGES = (FaultError, ValidationError, LookupError, OutOfBoundsError, OverflowError, ValueError)
+DAMAGES = (
+    FaultError,
+    ValidationError,
+    LookupError,
+    ObjectAbsentError,
+    OutOfBoundsError,
+    OverflowError,
+    ValueError,
+)
 """What reading a corrupted structure can raise. Anything else is a mistake in the diagnosis."""
 
 

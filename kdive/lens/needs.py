@@ -1,5 +1,6 @@
 """What a diagnosis needs of a target, and whether that is there."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,10 +113,12 @@ def variable(prog: Program, name: str, type: str) -> Object:
     Raises:
         LookupError: Not even its address is known.
     """
-    try:
-        return prog[name]
-    except KeyError:
-        return Object(prog, type, address=prog.symbol(name).address)
+    with contextlib.suppress(KeyError):
+        known = prog[name]
+        # BTF tells the types of per-CPU variables, but not where they are.
+        if not known.absent_:
+            return known
+    return Object(prog, type, address=prog.symbol(name).address)
 
 
 def has_type(prog: Program, name: str) -> bool:

@@ -1,11 +1,12 @@
 """Opens lab targets for the tests of diagnoses, and runs diagnoses on them."""
 
 import contextlib
+import dataclasses
 from typing import Any
 
 import kdive
 import lab
-from kdive.lens import Result, Row, Severity, Status, Task, all_diagnoses, run
+from kdive.lens import Finding, Result, Row, Severity, Status, Task, all_diagnoses, run
 
 _programs: dict[tuple[str, str, str], kdive.Program] = {}
 
@@ -51,3 +52,28 @@ def findings_of_everything(prog: kdive.Program) -> dict[str, list[Severity]]:
     unfinished = [r for r in results if r.status not in (Status.OK, Status.SKIPPED)]
     assert not unfinished, [(r.name, r.reason, r.details, r.damages[:3]) for r in unfinished]
     return {r.name: [f.severity for f in r.findings] for r in results if r.findings}
+
+
+def result_of_json(content: dict[str, Any]) -> Result:
+    """Make a result of its JSON again."""
+    made = Result.of(all_diagnoses()[content["name"]])
+    made.status, made.reason = Status(content["status"]), content["reason"]
+    for table, rows_of_table in zip(made.tables, content["tables"], strict=True):
+        assert rows_of_table["name"] == table.__name__
+        made.rows += [_row_of_json(table, values) for values in rows_of_table["rows"]]
+    made.findings = [
+        Finding(Severity[f["severity"].upper()], f["sentence"], tuple(f["evidence"]), f["more"])
+        for f in content["findings"]
+    ]
+    return made
+
+
+def _row_of_json(table: type[Row], values: dict[str, Any]) -> Row:
+    """Make a row of its JSON again: addresses are strings there."""
+    converted = {
+        column.name: int(value, 16)
+        if column.metadata["hexadecimal"] and (value := values[column.name]) is not None
+        else values[column.name]
+        for column in dataclasses.fields(table)
+    }
+    return table(**converted)

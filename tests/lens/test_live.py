@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import lab
-from kdive.lens import Finding, Result, Row, Severity, Status, all_diagnoses
+from kdive.lens import Result, Severity, Status
 from lab import kernels, scenario
 from tests.lens import checks
-from tests.lens.support import rows
+from tests.lens.support import result_of_json, rows
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
@@ -61,34 +61,9 @@ def diagnose_live(name: str, *arguments: str) -> Live:
     script = f"env {environment} {shlex.join(command)} 2>/dev/null"
     # The debug information has to fit, and is read through a slow file system.
     ran = lab.run_in_guest(script, scenario_name=name, memory_mib=2048, timeout_s=1800)
-    results = [result(diagnosis) for diagnosis in json.loads(ran.output)["diagnoses"]]
+    results = [result_of_json(diagnosis) for diagnosis in json.loads(ran.output)["diagnoses"]]
     assert all(r.status == Status.OK for r in results), [(r.name, r.reason) for r in results]
     return Live(ran.status, {result.name: result for result in results}, ran.truth)
-
-
-def result(content: dict[str, Any]) -> Result:
-    """Make a result of its JSON again."""
-    made = Result.of(all_diagnoses()[content["name"]])
-    made.status, made.reason = Status(content["status"]), content["reason"]
-    for table, rows_of_table in zip(made.tables, content["tables"], strict=True):
-        assert rows_of_table["name"] == table.__name__
-        made.rows += [row(table, values) for values in rows_of_table["rows"]]
-    made.findings = [
-        Finding(Severity[f["severity"].upper()], f["sentence"], tuple(f["evidence"]), f["more"])
-        for f in content["findings"]
-    ]
-    return made
-
-
-def row(table: type[Row], values: dict[str, Any]) -> Row:
-    """Make a row of its JSON again: addresses are strings there."""
-    converted = {
-        column.name: int(value, 16)
-        if column.metadata["hexadecimal"] and (value := values[column.name]) is not None
-        else values[column.name]
-        for column in dataclasses.fields(table)
-    }
-    return table(**converted)
 
 
 def test_a_live_kernel_names_who_holds_a_file_system() -> None:

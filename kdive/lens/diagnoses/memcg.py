@@ -78,7 +78,9 @@ class MemoryCgroup(Row):
     shmem_bytes: int | None = column("shared memory and tmpfs, in bytes", "shared memory")
     anon_bytes: int | None = column("anonymous memory of processes, in bytes", "anonymous")
     unevictable_bytes: int | None = column("memory that is locked, in bytes", "unevictable")
-    slab_bytes: int | None = column("objects of the kernel, in bytes", "slab")
+    slab_bytes: int | None = column(
+        "objects of the kernel, in bytes; those of a zombie have gone to its parent since", "slab"
+    )
     sock_bytes: int | None = column("buffers of sockets, in bytes", "sockets")
     percpu_bytes: int = column("per-CPU memory that it takes by itself, in bytes", "per-CPU")
 
