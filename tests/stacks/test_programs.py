@@ -2,15 +2,16 @@
 
 import itertools
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kdive import StackFrame, StackTrace, program_from_core_dump, program_from_pid
+from kdive import FaultError, StackFrame, StackTrace, program_from_core_dump, program_from_pid
 
 HERE = Path(__file__).parent
 GDB = ("gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-ex", "set pagination off")
@@ -19,7 +20,9 @@ Frames = list[dict[str, Any]]
 Dumped = Callable[..., tuple[StackTrace, Frames]]
 
 
-def compile_program(folder: Path, source: str, compiler: str, *flags: str) -> Path:
+def compile_program(
+    folder: Path, source: str, compiler: str, *flags: str, link: Sequence[str] = ()
+) -> Path:
     program = folder / "program"
     command: tuple[str | Path, ...] = (
         compiler,
@@ -29,6 +32,7 @@ def compile_program(folder: Path, source: str, compiler: str, *flags: str) -> Pa
         "-o",
         program,
         HERE / "programs" / source,
+        *link,
     )
     subprocess.run(command, check=True)
     return program
@@ -68,6 +72,10 @@ def dumped(tmp_path: Path) -> Dumped:
     return dump
 
 
+def frame_of(trace: StackTrace, function: str) -> StackFrame:
+    return next(frame for frame in trace if frame.function_name == function)
+
+
 def value(frame: StackFrame, name: str) -> int | None:
     found = frame[name]
     if found.absent_:
@@ -78,11 +86,11 @@ def value(frame: StackFrame, name: str) -> int | None:
 
 # gdb takes these from a register that has another value by now; that they are right is checked.
 WRONG_IN_GDB = {("doubled", "value")}
-
-
-# With optimization, gcc describes static variables only in the abstract instance of their function,
-# where kdive does not look for them yet.
-LEFT_OUT = {("wait_here", "own")}
+# Where a call never returns, clang says that a variable is in a register that the call may overwrite.
+# gdb shows what is in there now.
+OVERWRITTEN = [
+    f"register {number} is not known in this frame" for number in (0, 1, 2, 4, 5, 8, 9, 10, 11)
+]
 
 
 def comparable(trace: Iterable[StackFrame]) -> Iterator[StackFrame]:
@@ -117,9 +125,9 @@ def assert_same(trace: Iterable[StackFrame], expected: Frames) -> int:
         for name, number_ in other["variables"].items():
             if number_ is None or (frame.function_name, name) in WRONG_IN_GDB:
                 continue
-            if (frame.function_name, name) in LEFT_OUT and name not in frame.locals():
-                continue
             own = value(frame, name)
+            if own is None and frame.why_absent(name) in OVERWRITTEN:
+                continue
             assert own is not None, f"{where}: {name} is absent: {frame.why_absent(name)}"
             assert own == number_, f"{where}: {name}"
             compared += 1
@@ -132,7 +140,9 @@ def expected_length(frames: Frames) -> int:
 
 
 def bare(name: str) -> str:
-    """The name of a function without its parameters and template arguments."""
+    """The name of a function without its parameters and template arguments, or its class if it is a lambda."""
+    if "operator()" in name:
+        return "operator()"
     return name.split("(")[0].split("<")[0]
 
 
@@ -217,18 +227,99 @@ def test_running_threads(tmp_path: Path, level: str) -> None:
             threads = list(prog.threads())
             assert len(threads) == 4
             time.sleep(0.2)
-            waiting = {}
+            waiting: dict[int, int | None] = {}
             for number, thread in enumerate(threads, start=1):
                 probe = ("-ex", f"thread {number}", "-ex", f"source {HERE / 'gdb_probe.py'}")
                 expected = frames_of_gdb("-p", str(running.pid), *probe)
                 trace = thread.stack_trace()
                 assert_same(trace, expected)
                 frame = next(frame for frame in trace if frame.function_name == "wait_here")
-                if level == "-O0":
-                    waiting[frame["number"].value_()] = frame["own"].value_()
-            # With optimization, nothing keeps the variables: the function never returns.
-            assert waiting == ({9: 90, 2: 20, 3: 30, 4: 40} if level == "-O0" else {})
+                waiting[value(frame, "number") or number] = value(frame, "own")
+            # With optimization nothing keeps the parameter: the function never returns.
+            assert set(waiting.values()) == {20, 30, 40, 90}
+            if level == "-O0":
+                assert waiting == {9: 90, 2: 20, 3: 30, 4: 40}
             status = Path(f"/proc/{running.pid}/status").read_text()
             assert "TracerPid:\t0" in status
+        finally:
+            running.kill()
+
+
+def test_pointers_to_variables_that_are_not_in_memory(dumped: Dumped) -> None:
+    trace, expected = dumped("pointers.c", "gcc", "-O2")
+    assert_same(trace, expected)
+    through, implicit = frame_of(trace, "through"), frame_of(trace, "implicit")
+    pointer = through["pointer"]
+    assert through.why_absent("pointer") is None
+    assert pointer[0].value_() == implicit["value"].value_() == 22
+    # There is nothing around the variable, and it stays where it is.
+    with pytest.raises(FaultError):
+        pointer[1].value_()
+    assert through["pointer"] == pointer
+
+
+def test_static_variables_of_inlined_functions(dumped: Dumped) -> None:
+    trace, expected = dumped("pointers.c", "gcc", "-O2")
+    through = frame_of(trace, "through")
+    assert through.is_inline
+    theirs = next(frame for frame in expected if frame["name"] == "through")["variables"]
+    assert through["calls"].value_() == 40 + 22 == theirs["calls"]
+    assert through["name"].string_() == b"through"
+    assert through.locals() == ["outer", "pointer", "calls", "name"]
+
+
+def test_jumps_through_functions_with_many_of_them(dumped: Dumped) -> None:
+    trace, expected = dumped("jumps.c", "gcc", "-O2")
+    assert_same(trace, expected)
+    frames = [(frame.function_name, frame.is_tail_call) for frame in trace]
+    at = frames.index(("stop", False))
+    assert frames[at + 1 : at + 4] == [("leads_on", True), ("dispatch", True), ("main", False)]
+
+
+VARIABLES = ("same_name", "in_executable", "in_library", "in_later")
+
+
+def test_thread_local_variables(tmp_path: Path) -> None:
+    library = ("gcc", "-g", "-shared", "-fPIC", HERE / "programs/storage_library.c")
+    together, later = tmp_path / "libtogether.so", tmp_path / "liblater.so"
+    subprocess.run([*library, "-o", together], check=True)
+    subprocess.run([*library, "-DLATER", "-o", later], check=True)
+    program = compile_program(
+        tmp_path, "storage.c", "gcc", f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", link=["-ltogether"]
+    )
+    core = tmp_path / "core"
+    with subprocess.Popen([program, later], stdout=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == b"ready\n"
+            printing = [("-ex", f"thread apply all -q -s p {name}") for name in VARIABLES[1:]]
+            command = [*GDB, *itertools.chain(*printing), "-ex", f"generate-core-file {core}"]
+            done = subprocess.run(
+                [*command, "-p", str(running.pid)], capture_output=True, text=True, check=True
+            )
+            printed = sorted(re.findall(r"^\$\d+ = (\d+)$", done.stdout, re.MULTILINE))
+            programs = [program_from_pid(running.pid), program_from_core_dump(core)]
+            for prog in programs:
+                prog.load_debug_info([program, together, later])
+                found = {}
+                for thread in prog.threads():
+                    trace = thread.stack_trace()
+                    waits, calls = (
+                        frame_of(trace, "wait_here"),
+                        frame_of(trace, "in_library_wait"),
+                    )
+                    number = calls["number"].value_()
+                    found[number] = [value(waits, name) for name in VARIABLES]
+                    # Each file has one of this name.
+                    assert value(calls, "same_name") == 2 + 2 * number
+                    if number == 2:
+                        assert "has no copies" in (waits.why_absent("in_later") or "")
+                assert found == {
+                    1: [2, 101, 501, 7001],
+                    2: [3, 102, 502, None],
+                    3: [4, 103, 503, 7003],
+                }
+                known = [str(number) for row in found.values() for number in row[1:] if number]
+                assert sorted(known) == printed
         finally:
             running.kill()

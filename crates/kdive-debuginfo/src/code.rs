@@ -45,6 +45,15 @@ pub struct VariableDescription<'a> {
     pub value: VariableValue<'a>,
 }
 
+/// What a pointer points to that is not in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointedTo<'a> {
+    /// Its type; none if the entry has none, as those of strings and procedures.
+    pub type_id: Option<TypeId>,
+    /// How its value is found.
+    pub value: VariableValue<'a>,
+}
+
 /// How the value of a variable is found at one address of code.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VariableValue<'a> {
@@ -103,8 +112,13 @@ pub trait CodeSource: Send + Sync {
     /// last the one that they were inlined into. Empty if it belongs to none.
     fn scopes_at(&self, address: u64) -> Result<Arc<[FunctionScope]>>;
 
-    /// The parameters and variables of a function or block, as they are at an address.
+    /// The parameters and variables of a function or block, as they are at an address, and the
+    /// static ones that only its abstract instance describes.
     fn variables(&self, block: TypeId, address: u64) -> Result<Vec<VariableDescription<'_>>>;
+
+    /// What another variable of the same file is, at an address: the one at an offset in
+    /// `.debug_info`, which an implicit pointer of `entry` points to. It may have no name.
+    fn pointed_to(&self, entry: TypeId, offset: u64, address: u64) -> Result<PointedTo<'_>>;
 
     /// The expression of the frame base of a function (not an inlined one) at an address.
     fn frame_base(&self, function: TypeId, address: u64) -> Result<Option<&[u8]>>;

@@ -34,6 +34,9 @@ pub enum Unavailable {
     /// It is computed from a value at the function's entry, and the caller does not tell it.
     #[error("its value at the function's entry is not known")]
     EntryValue,
+    /// Each thread has its own, but this one has not used those of its file, and has none.
+    #[error("the thread has not used the thread-local variables of this file, and has no copies")]
+    NoStorage,
     /// It needs something that this frame or unit does not have.
     #[error("{0} is not known")]
     Missing(&'static str),
@@ -133,6 +136,12 @@ pub trait Context<'a> {
     /// The address of the variable at an offset in the thread's storage for this module.
     fn thread_local(&self, _offset: u64) -> Result<u64, Unavailable> {
         Err(Unavailable::Missing("thread-local storage"))
+    }
+
+    /// A pointer into a variable that may not be in memory: the one whose DIE is at an offset in
+    /// `.debug_info`.
+    fn implicit_pointer(&self, _die: u64, _offset: i64) -> Result<u64, Unavailable> {
+        Err(Unavailable::Missing("the address of what it points to"))
     }
 
     /// Where the program has what was linked at `address`.
@@ -277,6 +286,9 @@ pub fn evaluate_value<'a>(
                 .ok_or(Unavailable::Register(register.0)),
             gimli::Location::Address { address } => Ok(Value::Generic(address)),
             gimli::Location::Value { value } => Ok(value),
+            gimli::Location::ImplicitPointer { value, byte_offset } => context
+                .implicit_pointer(value.0 as u64, byte_offset)
+                .map(Value::Generic),
             _ => Err(Unavailable::OptimizedOut),
         },
         _ => Err(Unavailable::OptimizedOut),
@@ -411,8 +423,7 @@ fn value_bytes(value: Value, address_size: u8) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// Why the variable, or the first part of it that is missing, has no value. A pointer into a
-/// variable that is not in memory has none.
+/// Why the variable, or the first part of it that is missing, has no value.
 pub fn assemble(
     pieces: &[Piece],
     bit_size: u64,
@@ -447,9 +458,10 @@ pub fn assemble(
                 .register_bytes(*number)
                 .ok_or(Unavailable::Register(*number))?,
             Location::Bytes(bytes) => bytes.clone(),
-            Location::ImplicitPointer { .. } => {
-                return Err(Unavailable::Missing("the address of what it points to"));
-            }
+            Location::ImplicitPointer { die, offset } => context
+                .implicit_pointer(*die, *offset)?
+                .to_le_bytes()
+                .to_vec(),
             Location::OptimizedOut => return Err(Unavailable::OptimizedOut),
         };
         if last_bit > source.len() as u64 * 8 {

@@ -21,6 +21,13 @@ pub trait FindTable: Sync {
     fn is_code(&self, address: u64) -> bool {
         self.find_table(address).is_some()
     }
+
+    /// The return address that a tracer replaced by one of its own, to see a function return. It
+    /// was at `place`: on x86-64 its address on the stack, on `AArch64` the caller's frame pointer.
+    fn replaced_return_address(&self, place: u64) -> Option<u64> {
+        let _ = place;
+        None
+    }
 }
 
 /// What an unwinder must know of the target besides its registers.
@@ -385,7 +392,16 @@ impl<'a> Unwinder<'a> {
         is_interrupted: bool,
         how: How,
     ) -> FrameState {
-        let pc = aarch64::strip_pac(pc, self.options.pac_mask);
+        let place = match self.architecture.target {
+            kdive_target::Architecture::Aarch64 => registers.get(self.architecture.frame_pointer),
+            _ => registers
+                .get(self.architecture.sp)
+                .map(|sp| sp.wrapping_sub(8)),
+        };
+        let replaced = place
+            .filter(|_| !is_interrupted)
+            .and_then(|place| self.tables.replaced_return_address(place));
+        let pc = aarch64::strip_pac(replaced.unwrap_or(pc), self.options.pac_mask);
         registers.set(self.architecture.pc, pc);
         FrameState {
             registers,

@@ -11,7 +11,7 @@ use super::objects;
 use super::source::DwarfSource;
 use crate::Result;
 use crate::code::{
-    CallParameter, CallSite, CodeSource, ExpressionEncoding, FunctionScope, SourceLine,
+    CallParameter, CallSite, CodeSource, ExpressionEncoding, FunctionScope, PointedTo, SourceLine,
     VariableDescription, VariableValue,
 };
 use crate::description::TypeId;
@@ -79,20 +79,31 @@ impl<'a> Entry<'a> {
         let Some(name) = self.find_in_origins(Entry::name)? else {
             return Ok(None);
         };
-        let value = match self.expression(dw::DW_AT_location, address)? {
+        Ok(Some(VariableDescription {
+            entry: self.id(),
+            name,
+            type_id: self.find_in_origins(Entry::type_id)?,
+            value: self.variable_value(address)?,
+        }))
+    }
+
+    fn variable_value(&self, address: u64) -> Result<VariableValue<'a>> {
+        Ok(match self.expression(dw::DW_AT_location, address)? {
             Some([]) => VariableValue::OptimizedOut,
             Some(expression) => VariableValue::Expression(expression),
             None => match self.find_in_origins(objects::constant_value)? {
                 Some(value) => VariableValue::Constant(value),
                 None => VariableValue::OptimizedOut,
             },
-        };
-        Ok(Some(VariableDescription {
-            entry: self.id(),
-            name,
-            type_id: self.find_in_origins(Entry::type_id)?,
-            value,
-        }))
+        })
+    }
+
+    /// Whether the entry is a variable that has one place or value wherever its function was
+    /// inlined.
+    fn is_static(&self) -> bool {
+        self.tag() == dw::DW_TAG_variable
+            && (self.value(dw::DW_AT_location).is_some()
+                || self.value(dw::DW_AT_const_value).is_some())
     }
 
     /// Whether the entry's code is at an address, as linked.
@@ -309,18 +320,39 @@ impl CodeSource for DwarfSource {
 
     fn variables(&self, block: TypeId, address: u64) -> Result<Vec<VariableDescription<'_>>> {
         let address = address.wrapping_sub(self.bias());
+        let block = self.entry(block)?;
         let mut variables = Vec::new();
-        self.entry(block)?.for_each_child(|child| {
+        let mut instances = Vec::new();
+        block.for_each_child(|child| {
             let is_variable = matches!(
                 child.tag(),
                 dw::DW_TAG_formal_parameter | dw::DW_TAG_variable
             );
             if is_variable && !child.is_declaration() {
                 variables.extend(child.describe_variable(address)?);
+                instances.extend(child.reference(dw::DW_AT_abstract_origin)?);
             }
             Ok(())
         })?;
+        // gcc does not repeat static variables in the instances of a function.
+        if let Some(origin) = block.reference(dw::DW_AT_abstract_origin)? {
+            self.entry(origin)?.for_each_child(|child| {
+                if child.is_static() && !instances.contains(&child.id()) {
+                    variables.extend(child.describe_variable(address)?);
+                }
+                Ok(())
+            })?;
+        }
         Ok(variables)
+    }
+
+    fn pointed_to(&self, entry: TypeId, offset: u64, address: u64) -> Result<PointedTo<'_>> {
+        let entry = self.entry(entry)?;
+        let target = self.entry(TypeId(entry.file_base.saturating_add(offset)))?;
+        Ok(PointedTo {
+            type_id: target.find_in_origins(Entry::type_id)?,
+            value: target.variable_value(address.wrapping_sub(self.bias()))?,
+        })
     }
 
     fn frame_base(&self, function: TypeId, address: u64) -> Result<Option<&[u8]>> {

@@ -2,16 +2,21 @@
 //! and variables.
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
-//! ([`start`]), tables ([`tables`], [`kept`] on disk), inlined functions ([`scopes`]) and variables
-//! ([`variables`]) and the functions that left by jumps ([`tail_calls`]), and are written as text ([`text`]). [`threads`] knows whose stacks there are.
+//! ([`start`]), tables ([`tables`], [`kept`] on disk), what tracers took away ([`replaced`]), inlined functions ([`scopes`]), the functions
+//! that left by jumps ([`tail_calls`]), and variables ([`variables`]; those of threads are in
+//! [`thread_storage`], those behind implicit pointers in [`implicit`]), and are written as text
+//! ([`text`]). [`threads`] knows whose stacks there are.
 
+mod implicit;
 mod kept;
 mod log;
+mod replaced;
 mod scopes;
 mod start;
 mod tables;
 mod tail_calls;
 mod text;
+mod thread_storage;
 mod threads;
 mod variables;
 
@@ -26,6 +31,7 @@ use crate::object::Object;
 use crate::program::{Program, Symbol};
 use crate::{Error, Result};
 pub use log::LoggedStack;
+use replaced::{Replaced, TracedTables};
 use scopes::{Located, ScopeCache};
 pub use tables::UnwindSource;
 pub(crate) use tables::UnwindTables;
@@ -42,6 +48,7 @@ pub(crate) struct Stacks {
     pub(crate) tables: UnwindTables,
     scopes: ScopeCache,
     jumps: JumpCache,
+    places: implicit::Places,
     /// Whether what is in the target's memory was looked for since debug information changed.
     is_memory_searched: AtomicBool,
 }
@@ -378,6 +385,15 @@ impl Program {
         registers: &Registers,
         is_interrupted: bool,
     ) -> Result<StackTrace> {
+        self.unwind(registers, is_interrupted, &Replaced::default())
+    }
+
+    fn unwind(
+        self: &Arc<Self>,
+        registers: &Registers,
+        is_interrupted: bool,
+        replaced: &Replaced,
+    ) -> Result<StackTrace> {
         let architecture = self.stack_architecture()?;
         if !self
             .stacks()
@@ -386,11 +402,14 @@ impl Program {
         {
             self.add_unwind_sources_in_memory();
         }
-        let tables = self.stacks().tables.snapshot();
+        let tables = TracedTables {
+            modules: &self.stacks().tables.snapshot(),
+            replaced,
+        };
         let unwinder = Unwinder::new(
             architecture,
             &**self.memory(),
-            &*tables,
+            &tables,
             self.unwind_options(),
         );
         let stack = unwinder.unwind(registers, is_interrupted);
@@ -422,8 +441,8 @@ impl Program {
     /// The stack of a task (`struct task_struct` or a pointer to it) or from saved registers
     /// (`struct pt_regs` or a pointer to it).
     pub fn stack_trace_of(self: &Arc<Self>, object: &Object) -> Result<StackTrace> {
-        let (registers, is_interrupted) = start::of_object(self, object)?;
-        self.stack_trace_from_registers(&registers, is_interrupted)
+        let start = start::of_object(self, object)?;
+        self.unwind(&start.registers, start.is_interrupted, &start.replaced)
     }
 
     /// Many stacks, unwound by all processors at once, in the same order.

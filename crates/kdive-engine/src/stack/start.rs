@@ -5,14 +5,22 @@ use std::sync::Arc;
 use kdive_target::AddressSpace;
 use kdive_unwind::{Register, Registers};
 
+use super::replaced::{self, Replaced};
 use crate::object::Object;
 use crate::program::Program;
 use crate::types::{TypeKind, TypeKinds};
 use crate::{Error, Result};
 
-/// The registers that an object tells of, and whether they were saved by an interruption:
-/// `struct task_struct` or `struct pt_regs`, or a pointer to one.
-pub(super) fn of_object(program: &Arc<Program>, object: &Object) -> Result<(Registers, bool)> {
+/// What a stack is unwound from.
+pub(super) struct Start {
+    pub(super) registers: Registers,
+    /// Whether the registers were saved by an interruption.
+    pub(super) is_interrupted: bool,
+    pub(super) replaced: Replaced,
+}
+
+/// What an object tells of: `struct task_struct` or `struct pt_regs`, or a pointer to one.
+pub(super) fn of_object(program: &Arc<Program>, object: &Object) -> Result<Start> {
     let real = object.ty().unaliased()?;
     let is_pointer = real.kind() == TypeKind::Pointer;
     let structure = if is_pointer {
@@ -28,7 +36,12 @@ pub(super) fn of_object(program: &Arc<Program>, object: &Object) -> Result<(Regi
             if !program.is_kernel() {
                 return Err(wrong_type(object));
             }
-            of_task(program, object)
+            let (registers, is_interrupted) = of_task(program, object)?;
+            Ok(Start {
+                registers,
+                is_interrupted,
+                replaced: replaced::of_task(object),
+            })
         }
         Some("pt_regs") => {
             let architecture = program.stack_architecture()?;
@@ -41,7 +54,11 @@ pub(super) fn of_object(program: &Arc<Program>, object: &Object) -> Result<(Regi
             let registers = architecture
                 .from_pt_regs(&bytes)
                 .map_err(|error| unwind_error(&error))?;
-            Ok((registers, true))
+            Ok(Start {
+                registers,
+                is_interrupted: true,
+                replaced: Replaced::default(),
+            })
         }
         _ => Err(wrong_type(object)),
     }

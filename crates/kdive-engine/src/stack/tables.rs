@@ -12,10 +12,13 @@ use super::kept::{KeptTable, Part};
 use crate::Result;
 use crate::module::ModuleKind;
 use crate::object::Object;
-use crate::program::Program;
+use crate::program::{ObjectKinds, Program};
 
 /// More entries than the largest kernels have; a longer table is damaged.
 const MAX_ORC_ENTRIES: u64 = 1 << 22;
+
+/// More probes and tracers than are in use at a time.
+const MAX_TRACERS: usize = 4096;
 
 /// More pages than any vDSO has.
 const MAX_VDSO_PAGES: u64 = 16;
@@ -29,9 +32,21 @@ pub(crate) struct UnwindTables {
     modules: RwLock<Arc<Modules>>,
 }
 
-/// The tables as they were at one time, sorted by address.
-#[derive(Default)]
-pub(crate) struct Modules(Vec<Arc<ModuleTable>>);
+/// The tables as they were at one time.
+#[derive(Clone, Default)]
+pub(crate) struct Modules {
+    /// Sorted by address.
+    tables: Vec<Arc<ModuleTable>>,
+    copies: Vec<CopiedCode>,
+}
+
+/// Code that the kernel copied.
+#[derive(Clone)]
+struct CopiedCode {
+    copy: Range<u64>,
+    /// The address of what it is a copy of.
+    original: u64,
+}
 
 /// The table of one module.
 pub(crate) struct ModuleTable {
@@ -91,7 +106,8 @@ impl UnwindTables {
 
     fn add(&self, table: ModuleTable) {
         let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
-        let mut all = modules.0.clone();
+        let mut changed = Modules::clone(&modules);
+        let all = &mut changed.tables;
         // Several files of one module (stripped, and with debug information) make one table.
         match all
             .iter_mut()
@@ -115,27 +131,49 @@ impl UnwindTables {
             None => all.push(Arc::new(table)),
         }
         all.sort_by_key(|module| module.code.start);
-        *modules = Arc::new(Modules(all));
+        *modules = Arc::new(changed);
+    }
+
+    fn set_copies(&self, copies: Vec<CopiedCode>) {
+        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
+        *modules = Arc::new(Modules {
+            tables: modules.tables.clone(),
+            copies,
+        });
     }
 }
 
 impl FindTable for Modules {
     fn find_table(&self, address: u64) -> Option<(&UnwindTable, u64)> {
-        let module = self.at(address)?;
-        Some((module.table()?, module.bias))
+        let original = self.original(address);
+        let module = self.at(original)?;
+        let bias = module.bias.wrapping_add(address.wrapping_sub(original));
+        Some((module.table()?, bias))
     }
 
     fn is_code(&self, address: u64) -> bool {
-        self.at(address).is_some()
+        self.at(self.original(address)).is_some()
     }
 }
 
 impl Modules {
+    /// What the code at an address is a copy of; the address itself, if it is none.
+    fn original(&self, address: u64) -> u64 {
+        let mut copies = self.copies.iter();
+        copies
+            .find(|code| code.copy.contains(&address))
+            .map_or(address, |code| {
+                address
+                    .wrapping_sub(code.copy.start)
+                    .wrapping_add(code.original)
+            })
+    }
+
     fn at(&self, address: u64) -> Option<&ModuleTable> {
         let after = self
-            .0
+            .tables
             .partition_point(|module| module.code.start <= address);
-        let module = self.0.get(after.checked_sub(1)?)?;
+        let module = self.tables.get(after.checked_sub(1)?)?;
         (address < module.code.end).then_some(&**module)
     }
 }
@@ -298,6 +336,7 @@ impl Program {
             return;
         }
         let _ = self.add_kernel_orc();
+        let _ = self.add_tracing_trampolines();
         // With the kernel's types its modules can be seen.
         for (module, _) in self.create_loaded_modules().unwrap_or_default() {
             if let (Some(object), Some(ranges)) = (module.object(), module.address_ranges()) {
@@ -332,6 +371,50 @@ impl Program {
                 let _ = module.try_elf(&Arc::new(file), false);
             }
         }
+    }
+
+    /// Probes and tracers of functions are entered through copies of `ftrace_caller` or
+    /// `ftrace_regs_caller` ("ftrace/x86: Add dynamic allocated trampoline for `ftrace_ops`", Linux
+    /// 3.19).
+    fn add_tracing_trampolines(self: &Arc<Self>) -> Result<()> {
+        let symbol = |name| -> Result<Option<u64>> {
+            Ok(self.symbol_named(name)?.map(|symbol| symbol.address))
+        };
+        let (Some(with_some), Some(with_all), Some(last)) = (
+            symbol("ftrace_caller")?,
+            symbol("ftrace_regs_caller")?,
+            symbol("ftrace_list_end")?,
+        ) else {
+            return Ok(());
+        };
+        let saves_all = self.find_object("FTRACE_OPS_FL_SAVE_REGS", ObjectKinds::CONSTANT, None)?;
+        let saves_all = super::start::integer(&saves_all)?;
+        let mut operations = self
+            .find_object("ftrace_ops_list", ObjectKinds::VARIABLE, None)?
+            .read()?;
+        let mut copies = Vec::new();
+        for _ in 0..MAX_TRACERS {
+            let address = super::start::integer(&operations)?;
+            if address == 0 || address == last {
+                break;
+            }
+            let number = |name| super::start::integer(&operations.member(name)?);
+            let (start, size) = (number("trampoline")?, number("trampoline_size")?);
+            let original = if number("flags")? & saves_all == 0 {
+                with_some
+            } else {
+                with_all
+            };
+            if start != 0 {
+                copies.push(CopiedCode {
+                    copy: start..start.saturating_add(size),
+                    original,
+                });
+            }
+            operations = operations.member("next")?.read()?;
+        }
+        self.stacks().tables.set_copies(copies);
+        Ok(())
     }
 
     fn add_kernel_orc(self: &Arc<Self>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! before, the one called may have jumped to it, through others even; where there is only one such
 //! way, its functions get frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
@@ -17,10 +17,9 @@ use crate::program::Program;
 
 /// How many functions may have jumped to each other before one called.
 const MAX_JUMPS: usize = 8;
-/// How many jumps a function may have, and how many are looked at in all, before a way counts as
-/// unknown. Kernels have functions that jump to each of their hundreds of system calls.
-const MAX_JUMPS_OF_FUNCTION: usize = 16;
-const MAX_LOOKED_AT: usize = 64;
+/// How many jumps are looked at before a way counts as unknown. Kernels have functions that jump to
+/// each of their hundreds of system calls.
+const MAX_LOOKED_AT: usize = 1024;
 /// How many pairs of addresses are kept before all are forgotten.
 const MAX_KEPT: usize = 1 << 16;
 
@@ -120,6 +119,7 @@ fn find(program: &Arc<Program>, caller_pc: u64, reached: u64) -> Result<Option<V
         wanted: names(&reached)?,
         way: Vec::new(),
         found: Vec::new(),
+        dead_ends: HashSet::default(),
         looked_at: 0,
     };
     if site.target_names.is_empty() || search.is_wanted(&site) {
@@ -149,6 +149,8 @@ struct Search<'a> {
     wanted: Vec<Arc<str>>,
     way: Vec<u64>,
     found: Vec<Vec<u64>>,
+    /// Functions that do not jump to the wanted one, by their addresses.
+    dead_ends: HashSet<u64, FixedState>,
     looked_at: usize,
 }
 
@@ -159,39 +161,44 @@ impl Search<'_> {
             .any(|name| self.wanted.contains(name))
     }
 
-    /// Follows the jumps of the function that a call leads to.
-    fn from(&mut self, site: &CallSite<'_>) -> Result<()> {
-        let Some(target) = self.definition(site)? else {
-            return Ok(());
+    /// Follows the jumps of the function that a call leads to. Returns whether it followed all.
+    fn from(&mut self, site: &CallSite<'_>) -> Result<bool> {
+        let Some((address, target)) = self.definition(site)? else {
+            return Ok(true);
         };
         let (Some(code), Some(function)) = (target.code(), target.scopes.last()) else {
-            return Ok(());
+            return Ok(true);
         };
-        let jumps = code.tail_calls(function.entry, MAX_JUMPS_OF_FUNCTION + 1)?;
-        if jumps.len() > MAX_JUMPS_OF_FUNCTION {
-            self.looked_at = MAX_LOOKED_AT;
+        if self.dead_ends.contains(&address) {
+            return Ok(true);
         }
-        for jump in jumps {
-            if self.looked_at == MAX_LOOKED_AT
-                || self.way.len() == MAX_JUMPS
-                || self.way.contains(&jump.return_address)
-            {
-                break;
+        let found_before = self.found.len();
+        let mut followed_all = true;
+        for jump in code.tail_calls(function.entry, MAX_LOOKED_AT)? {
+            if self.looked_at == MAX_LOOKED_AT || self.found.len() > 1 {
+                return Ok(false);
+            }
+            if self.way.len() == MAX_JUMPS || self.way.contains(&jump.return_address) {
+                followed_all = false;
+                continue;
             }
             self.looked_at += 1;
             self.way.push(jump.return_address);
             if self.is_wanted(&jump) {
                 self.found.push(self.way.clone());
             } else {
-                self.from(&jump)?;
+                followed_all &= self.from(&jump)?;
             }
             self.way.pop();
         }
-        Ok(())
+        if followed_all && self.found.len() == found_before {
+            self.dead_ends.insert(address);
+        }
+        Ok(followed_all)
     }
 
-    /// What is known of the function that a call leads to.
-    fn definition(&self, site: &CallSite<'_>) -> Result<Option<Arc<Located>>> {
+    /// The function that a call leads to: its address, and what is known of it.
+    fn definition(&self, site: &CallSite<'_>) -> Result<Option<(u64, Arc<Located>)>> {
         let mut address = site.target_address;
         // As the linker knows it, if that is another name.
         if address.is_none()
@@ -202,9 +209,10 @@ impl Search<'_> {
                 .symbol_named(name)?
                 .map(|symbol| symbol.address);
         }
-        match address {
-            Some(address) => self.program.stacks().scopes.locate(self.program, address),
-            None => Ok(None),
-        }
+        let Some(address) = address else {
+            return Ok(None);
+        };
+        let located = self.program.stacks().scopes.locate(self.program, address)?;
+        Ok(located.map(|located| (address, located)))
     }
 }

@@ -1,21 +1,25 @@
 //! Parameters and variables of frames.
 
+use std::sync::Arc;
+
 use kdive_debuginfo::CodeSource;
-use kdive_debuginfo::code::CallParameter;
-use kdive_debuginfo::description::TypeId;
+use kdive_debuginfo::code::{CallParameter, VariableValue};
+use kdive_debuginfo::description::{ConstantValue, Location as ObjectLocation, TypeId};
 use kdive_unwind::expression::{
     self, Context, DieReference, Encoding, Location, Piece, Unavailable, Value, ValueType,
 };
 
 use super::scopes::{self, Located, Variable};
-use super::{How, Inner, StackFrame};
+use super::{How, Inner, StackFrame, thread_storage};
 use crate::object::{AbsenceReason, Object};
-use crate::program::ObjectKinds;
-use crate::types::ImportedTypes;
+use crate::program::{ObjectKinds, Program};
+use crate::types::{ImportedTypes, Type};
 use crate::{Error, Result};
 
 /// How many callers may be asked for the values at the entry of a function.
 const MAX_CALLERS: usize = 16;
+/// How many variables that are not in memory may point to each other.
+const MAX_POINTERS: usize = 8;
 
 impl StackFrame {
     /// The names of the parameters and variables that can be seen in the frame, those of the
@@ -37,16 +41,67 @@ impl StackFrame {
     /// The parameter or variable of this name that can be seen in the frame, the innermost one;
     /// without one, the variable, function or constant of the program.
     pub fn object(&self, name: &str) -> Result<Object> {
-        if let Some((object, _)) = self.local(name)? {
-            return Ok(object);
-        }
-        self.trace
-            .program()
-            .find_object_if_any(name, ObjectKinds::all(), None)?
+        self.find(name)?
+            .map(|(object, _)| object)
             .ok_or_else(|| Error::NotFound {
                 name: name.to_owned(),
                 message: format!("could not find '{name}'"),
             })
+    }
+
+    fn find(&self, name: &str) -> Result<Option<(Object, Option<Unavailable>)>> {
+        if let Some(found) = self.local(name)? {
+            return Ok(Some(found));
+        }
+        let program = self.trace.program();
+        let Some(object) = program.find_object_if_any(name, ObjectKinds::all(), None)? else {
+            return Ok(None);
+        };
+        if object.absence_reason().is_some()
+            && let Some(found) = self.thread_local(name)?
+        {
+            return Ok(Some(found));
+        }
+        Ok(Some((object, None)))
+    }
+
+    /// The thread's copy of a variable that each thread has one of: the first in the file that the
+    /// frame's code is in, or in any other.
+    fn thread_local(&self, name: &str) -> Result<Option<(Object, Option<Unavailable>)>> {
+        let program = self.trace.program();
+        let (Some(architecture), Some(frame)) = (self.inner().architecture, self.physical()) else {
+            return Ok(None);
+        };
+        let own = self.located().map(|located| &located.types);
+        let all = program.imported_types();
+        let others = all
+            .iter()
+            .filter(|types| own.is_none_or(|own| !Arc::ptr_eq(own, types)));
+        for types in own.into_iter().chain(others) {
+            let Some(code) = types.source().code() else {
+                continue;
+            };
+            let found = types
+                .source()
+                .find_objects(ObjectKinds::VARIABLE, name, None)?;
+            for description in found {
+                let ObjectLocation::ThreadLocal(offset) = description.location else {
+                    continue;
+                };
+                let ty = types.get(description.type_id)?;
+                return thread_storage::block(program, architecture, &frame.registers, code)
+                    .map_or_else(
+                        |reason| absent(program, ty.clone(), reason),
+                        |block| {
+                            let address = block.wrapping_add(offset);
+                            let object = Object::reference(program, ty.clone(), address, 0, None)?;
+                            Ok((object, None))
+                        },
+                    )
+                    .map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Whether [`StackFrame::object`] finds something.
@@ -66,7 +121,7 @@ impl StackFrame {
 
     /// Why a parameter or variable of the frame has no value, in words; none if it has one.
     pub fn why_absent(&self, name: &str) -> Result<Option<String>> {
-        let reason = self.local(name)?.and_then(|(_, reason)| reason);
+        let reason = self.find(name)?.and_then(|(_, reason)| reason);
         Ok(reason.map(|reason| reason.to_string()))
     }
 
@@ -88,14 +143,7 @@ impl StackFrame {
     ) -> Result<(Object, Option<Unavailable>)> {
         let program = self.trace.program();
         let ty = located.types.get(variable.type_id)?;
-        let absent = |reason: Unavailable| {
-            let kind = match reason {
-                Unavailable::Invalid(_) => AbsenceReason::NotImplemented,
-                Unavailable::Memory(_) => AbsenceReason::Other,
-                _ => AbsenceReason::OptimizedOut,
-            };
-            Object::absent(program, ty.clone(), kind, None).map(|object| (object, Some(reason)))
-        };
+        let absent = |reason| absent(program, ty.clone(), reason);
         let expression = match &variable.value {
             scopes::Value::Constant(value) => {
                 return Ok((ImportedTypes::constant(program, ty, value.clone())?, None));
@@ -111,10 +159,12 @@ impl StackFrame {
         let context = FrameContext {
             inner: self.inner(),
             physical: index.physical,
+            types: &located.types,
             code,
             entry: variable.entry,
             function: function.entry,
             callers: MAX_CALLERS,
+            pointers: MAX_POINTERS,
             is_in_frame_base: false,
         };
         let encoding = match context.encoding() {
@@ -144,10 +194,26 @@ impl StackFrame {
     }
 }
 
+/// An object without a value, and why it has none.
+fn absent(
+    program: &Arc<Program>,
+    ty: Type,
+    reason: Unavailable,
+) -> Result<(Object, Option<Unavailable>)> {
+    let kind = match reason {
+        Unavailable::Invalid(_) => AbsenceReason::NotImplemented,
+        Unavailable::Memory(_) => AbsenceReason::Other,
+        _ => AbsenceReason::OptimizedOut,
+    };
+    Object::absent(program, ty, kind, None).map(|object| (object, Some(reason)))
+}
+
 /// What expressions ask of a frame.
+#[derive(Clone, Copy)]
 struct FrameContext<'a> {
     inner: &'a Inner,
     physical: usize,
+    types: &'a ImportedTypes,
     code: &'a dyn CodeSource,
     /// An entry of the unit.
     entry: TypeId,
@@ -155,6 +221,8 @@ struct FrameContext<'a> {
     function: TypeId,
     /// How many more callers may be asked.
     callers: usize,
+    /// How many more variables that are not in memory may be followed.
+    pointers: usize,
     is_in_frame_base: bool,
 }
 
@@ -174,6 +242,65 @@ impl<'a> FrameContext<'a> {
             address_size: encoding.address_size,
             is_64_bit_dwarf: encoding.is_64_bit_dwarf,
         })
+    }
+
+    /// What the variable with this DIE is, or holds.
+    fn pointed_to(&self, die: u64) -> std::result::Result<PointedTo, Unavailable> {
+        let engine_error = |error: Error| Unavailable::Invalid(error.to_string());
+        let program = &self.inner.program;
+        let target = self
+            .code
+            .pointed_to(self.entry, die, self.pc())
+            .map_err(invalid)?;
+        let ty = match target.type_id {
+            Some(id) => Some(self.types.get(Some(id)).map_err(engine_error)?),
+            None => None,
+        };
+        let expression = match (target.value, ty.clone()) {
+            (VariableValue::OptimizedOut, _) => return Err(Unavailable::OptimizedOut),
+            (VariableValue::Constant(value), Some(ty)) => {
+                return ImportedTypes::constant(program, ty, value)
+                    .and_then(|object| object.to_bytes())
+                    .map(PointedTo::Bytes)
+                    .map_err(engine_error);
+            }
+            (VariableValue::Constant(ConstantValue::Bytes(bytes)), None) => {
+                return Ok(PointedTo::Bytes(bytes));
+            }
+            (VariableValue::Constant(_), None) => {
+                return Err(Unavailable::Missing("the type of what it points to"));
+            }
+            (VariableValue::Expression(expression), _) => expression,
+        };
+        let pieces = expression::evaluate(expression, self.encoding()?, self, None)?;
+        match (pieces.as_slice(), ty) {
+            (
+                [
+                    Piece {
+                        bit_size: None,
+                        location: Location::Memory(address),
+                        ..
+                    },
+                ],
+                _,
+            ) => Ok(PointedTo::Memory(*address)),
+            // Strings in the code have no type.
+            (
+                [
+                    Piece {
+                        bit_size: None,
+                        location: Location::Bytes(bytes),
+                        ..
+                    },
+                ],
+                None,
+            ) => Ok(PointedTo::Bytes(bytes.clone())),
+            (pieces, Some(ty)) => {
+                let bits = ty.size().map_err(engine_error)?.saturating_mul(8);
+                expression::assemble(pieces, bits, self).map(PointedTo::Bytes)
+            }
+            (_, None) => Err(Unavailable::Missing("the type of what it points to")),
+        }
     }
 
     /// The caller's context, and what its call site says that it passed.
@@ -217,14 +344,24 @@ impl<'a> FrameContext<'a> {
         let context = FrameContext {
             inner: self.inner,
             physical: number,
+            types: &located.types,
             code,
             entry: function.entry,
             function: function.entry,
             callers,
+            pointers: self.pointers,
             is_in_frame_base: false,
         };
         value(&context, &site.parameters)
     }
+}
+
+/// What an implicit pointer points to.
+enum PointedTo {
+    /// It is in memory after all.
+    Memory(u64),
+    /// It holds these bytes.
+    Bytes(Vec<u8>),
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -311,20 +448,32 @@ impl<'a> Context<'a> for FrameContext<'a> {
     }
 
     fn thread_local(&self, offset: u64) -> std::result::Result<u64, Unavailable> {
-        const UNKNOWN: Unavailable = Unavailable::Missing("the thread's storage for this file");
-        let main = self.inner.program.main_module().ok_or(UNKNOWN)?;
-        // Only the executable has its block at a fixed distance from the thread's pointer; those
-        // of libraries are where the C library put them.
-        if main.debug_file().bias != Some(self.code.relocate(0)) {
-            return Err(UNKNOWN);
-        }
-        let (size, alignment) = self.code.thread_local_block().ok_or(UNKNOWN)?;
+        const UNKNOWN: Unavailable = Unavailable::Missing("the thread");
         let architecture = self.inner.architecture.ok_or(UNKNOWN)?;
-        let frame = self.frame().ok_or(UNKNOWN)?;
-        architecture
-            .executable_thread_block(&frame.registers, size, alignment)
+        let registers = &self.frame().ok_or(UNKNOWN)?.registers;
+        thread_storage::block(&self.inner.program, architecture, registers, self.code)
             .map(|block| block.wrapping_add(offset))
-            .ok_or(UNKNOWN)
+    }
+
+    fn implicit_pointer(&self, die: u64, offset: i64) -> std::result::Result<u64, Unavailable> {
+        let context = FrameContext {
+            pointers: self
+                .pointers
+                .checked_sub(1)
+                .ok_or(Unavailable::Missing("the end of a chain of pointers"))?,
+            ..*self
+        };
+        let address = match context.pointed_to(die)? {
+            PointedTo::Memory(address) => address,
+            PointedTo::Bytes(bytes) => self
+                .inner
+                .program
+                .stacks()
+                .places
+                .address(&self.inner.program, die, bytes)
+                .ok_or(Unavailable::Missing("a place for what it points to"))?,
+        };
+        Ok(address.wrapping_add_signed(offset))
     }
 
     fn relocate(&self, address: u64) -> u64 {

@@ -133,6 +133,16 @@ impl Architecture {
         }
     }
 
+    /// Where a thread has the address of its vector of thread-local storage, as the C libraries
+    /// that follow that specification place it.
+    pub fn thread_vector(&self, registers: &Registers) -> Option<u64> {
+        if self.target == kdive_target::Architecture::Aarch64 {
+            registers.get(aarch64::TPIDR)
+        } else {
+            Some(registers.get(x86_64::FS_BASE)?.wrapping_add(8))
+        }
+    }
+
     /// The registers of a task that is not running: it continues at `pc` with the stack pointer
     /// `sp`. `saved` are the registers that the kernel keeps elsewhere: on x86-64 the members of
     /// `struct inactive_task_frame` (which begins at `thread.sp`; `pc` is its `ret_addr`, and `sp`
