@@ -425,6 +425,11 @@ _MODULES = {
         "get_printk_records",
         "print_dmesg",
     ),
+    "process": (
+        "task_program",
+        "user_registers",
+        "user_stack_trace",
+    ),
     "radixtree": (
         "radix_tree_for_each",
         "radix_tree_lookup",
