@@ -5,7 +5,7 @@
 #: test_modules = ["lab_nowhere"]
 . "$LAB/lib.sh"
 
-fact_json functions '["lab_call_nowhere", "lab_probe_handler", "bpf_user_rnd_u32", "udp_rcv", "do_softirq", "udp_sendmsg"]'
+fact_json functions '["lab_call_nowhere", "lab_probe_handler", "bpf_user_rnd_u32", "__udp4_lib_rcv", "do_softirq", "udp_sendmsg"]'
 ip link set lo up
 ready_to_crash
 insmod "$LAB/modules/lab_nowhere.ko"
