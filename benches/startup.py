@@ -4,8 +4,9 @@
 
 PEER_PYTHON is the interpreter of an installation of drgn 0.3.0; kdive is the one of the interpreter that runs this.
 Without a dump, the lab's idle target is used (and made, if need be). The two tools take turns. kdive runs once with an
-empty cache, as after installing it, once with the cache that the run before has left, and once without the vmlinux,
-when symbols and types come out of the dump.
+empty cache, as after installing it, once with the cache that the run before has left, once without the vmlinux, when
+symbols and types come out of the dump, and once on the sample that kdive ships (whose pages are compressed). The
+interpreter alone is the least that any of these can take.
 """
 
 import argparse
@@ -17,6 +18,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kdive.sample import DUMP
+
+# Installed packages are compiled; so is kdive here, even where the environment forbids to write what was compiled.
+WRITES_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 CODE = 'print(prog["init_task"].comm)'
 EXPECTED = '(char [16])"swapper/0"\n'
 
@@ -37,7 +42,7 @@ def measure(command: list[str], environment: Mapping[str, str]) -> Run:
         pid = os.posix_spawnp(
             command[0],
             command,
-            {**os.environ, **environment},
+            {**os.environ, **WRITES_BYTECODE, **environment},
             file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
         )
         _, status, usage = os.wait4(pid, 0)
@@ -78,12 +83,16 @@ def main() -> None:
 
     rest = ["-q", "-c", arguments.dump, "-s", arguments.vmlinux, "--main-symbols", "-e", CODE]
     kdive = [sys.executable, "-m", "kdive", *rest]
-    bare = [sys.executable, "-m", "kdive", "-q", "-c", arguments.dump, "--main-symbols"]
-    bare += ["--no-symbols-by", "standard", "-e", CODE]
+    alone_flags = ["--main-symbols", "--no-symbols-by", "standard", "-e", CODE]
+    bare = [sys.executable, "-m", "kdive", "-q", "-c", arguments.dump, *alone_flags]
+    shipped = [sys.executable, "-m", "kdive", "-q", "-c", DUMP, *alone_flags]
+    interpreter = [sys.executable, "-c", f"print({EXPECTED.rstrip()!r})"]
     drgn = [arguments.peer, "-m", "drgn", *rest]
     first: list[Run] = []
     again: list[Run] = []
     alone: list[Run] = []
+    sample: list[Run] = []
+    empty: list[Run] = []
     peer: list[Run] = []
     measure(drgn, {})  # brings the files into memory for both
     for _ in range(arguments.runs):
@@ -93,6 +102,8 @@ def main() -> None:
             again.append(measure(kdive, {"XDG_CACHE_HOME": cache}))
         with tempfile.TemporaryDirectory() as cache:
             alone.append(measure(bare, {"XDG_CACHE_HOME": cache}))
+            sample.append(measure(shipped, {"XDG_CACHE_HOME": cache}))
+        empty.append(measure(interpreter, {}))
 
     print(f"median [least, greatest] of {arguments.runs} runs each, ratio to drgn")
     print(f"{'':22}{'wall ms':>34}{'CPU ms':>34}{'peak MiB':>34}")
@@ -100,6 +111,8 @@ def main() -> None:
     print(row("kdive, empty cache", first, peer))
     print(row("kdive, cached", again, peer))
     print(row("kdive, no vmlinux", alone, peer))
+    print(row("kdive, the sample", sample, peer))
+    print(row("the interpreter", empty, peer))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,18 @@ is in `kdive.repl`. Sub-commands have a module each, named after them; `commands
 programs with a prompt of their own is here too.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from kdive.cli.errors import UserError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from kdive import Program
 
 __all__ = ("default_globals", "display_str", "main", "run_interactive", "version_header")
@@ -75,7 +79,7 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def default_globals(prog: "Program") -> dict[str, Any]:
+def default_globals(prog: Program) -> dict[str, Any]:
     """Return the names that the prompt starts with, every helper that suits the program among them."""
     from kdive.repl.namespace import full_namespace
 
@@ -90,7 +94,7 @@ def display_str(cls: type) -> type:
 
 
 def run_interactive(
-    prog: "Program",
+    prog: Program,
     banner_func: Callable[[str], str] | None = None,
     globals_func: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     quiet: bool = False,

@@ -6,6 +6,7 @@ Sub-commands share those of the target, of its symbols and of the log.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # The formats of debugging information that tell types, in the order in which they are asked.
 TYPE_FORMATS = ("dwarf", "ctf", "btf")
+_USUAL_COLUMNS = 80
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "none")
 
 
@@ -78,6 +80,23 @@ class _Version(argparse.Action):
         sys.exit(0)
 
 
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal. argparse makes one for each flag, and loads much only to learn the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    chosen = os.environ.get("COLUMNS", "")
+    if chosen.isdigit() and int(chosen):
+        return int(chosen)
+    try:
+        return os.get_terminal_size().columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kdive",
@@ -87,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "Instead of a script, a sub-command can be given first; `kdive SUBCOMMAND --help` describes it: "
         + "; ".join(f"{name} ({what})" for name, (_, what) in COMMANDS.items()),
         allow_abbrev=False,
+        formatter_class=_Help,
     )
     parser.add_argument(
         "arguments",

@@ -1,16 +1,20 @@
 """Runs code in a program: a script, the argument of -e, or what comes in on standard input."""
 
+from __future__ import annotations
+
 import os
-import select
 import sys
-from collections.abc import Callable, Sequence
-from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, TextIO
+from types import ModuleType
 
 from kdive import set_default_prog
 from kdive.cli.errors import UserError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import CodeType
+    from typing import TextIO
+
     from kdive import Program
     from kdive.repl.namespace import Namespace
 
@@ -38,7 +42,7 @@ def check_script(path: str) -> None:
         raise UserError(f"{path} is a binary, not a script; symbols are given with -s {path}")
 
 
-def run_script(prog: "Program", path: str, arguments: Sequence[str]) -> int:
+def run_script(prog: Program, path: str, arguments: Sequence[str]) -> int:
     """Run a script as `__main__`, with `prog` as its only extra name, and return the exit status."""
     with open(path, "rb") as file:
         source = file.read()
@@ -49,7 +53,7 @@ def run_script(prog: "Program", path: str, arguments: Sequence[str]) -> int:
     return _guarded(lambda: exec(compile(source, path, "exec"), main.__dict__))
 
 
-def run_code(prog: "Program", code: str, arguments: Sequence[str]) -> int:
+def run_code(prog: Program, code: str, arguments: Sequence[str]) -> int:
     """Run the argument of -e and return the exit status.
 
     The value of a single expression is shown as at the prompt, unless evaluating it has written to standard
@@ -60,7 +64,7 @@ def run_code(prog: "Program", code: str, arguments: Sequence[str]) -> int:
     return _guarded(lambda: _evaluate(prog, code))
 
 
-def run_input(prog: "Program") -> int:
+def run_input(prog: Program) -> int:
     """Run all of standard input as one script that sees the prompt's names; return the exit status."""
     source = sys.stdin.read()
     sys.argv[:] = [""]
@@ -77,7 +81,7 @@ def _is_dump(start: bytes) -> bool:
     return int.from_bytes(start[16:18], "big" if big_endian else "little") == _ET_CORE
 
 
-def _main_module(prog: "Program") -> ModuleType:
+def _main_module(prog: Program) -> ModuleType:
     set_default_prog(prog)
     main = ModuleType("__main__")
     main.__dict__["prog"] = prog
@@ -85,7 +89,7 @@ def _main_module(prog: "Program") -> ModuleType:
     return main
 
 
-def _prompt_names(prog: "Program", code: CodeType) -> "Namespace":
+def _prompt_names(prog: Program, code: CodeType) -> Namespace:
     from kdive.repl.namespace import base_namespace, supply
 
     namespace = _main_module(prog).__dict__
@@ -94,11 +98,11 @@ def _prompt_names(prog: "Program", code: CodeType) -> "Namespace":
     return namespace
 
 
-def _execute(prog: "Program", code: CodeType) -> None:
+def _execute(prog: Program, code: CodeType) -> None:
     exec(code, _prompt_names(prog, code))
 
 
-def _evaluate(prog: "Program", source: str) -> None:
+def _evaluate(prog: Program, source: str) -> None:
     code = _as_expression(source)
     if code is None:
         _execute(prog, compile(source, "<string>", "exec"))
@@ -155,6 +159,8 @@ def _guarded(run: Callable[[], None]) -> int:
 
 def _output_is_closed() -> bool:
     """Return whether standard output is a pipe that nobody reads any more."""
+    import select
+
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return bool(poll.poll(0))

@@ -1,7 +1,5 @@
 """Sizes as people write them."""
 
-import re
-
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -19,6 +17,8 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: It is no size.
     """
+    import re
+
     match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is no size; write 500M or 2G, for example")

@@ -14,9 +14,8 @@ from kdive import (
     Program,
     ProgramFlags,
 )
-from kdive.cli import downloads
+from kdive.cli import downloads, log
 from kdive.cli.errors import UserError
-from kdive.cli.log import logger
 from kdive.cli.options import TYPE_FORMATS, Options
 
 _NAMES_SHOWN = 5
@@ -82,7 +81,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     except MissingDebugInfoError:
         complete = False
     except FaultError as error:
-        logger.warning("what the target says of its symbols can't be read: %s", error)
+        log.warning(f"what the target says of its symbols can't be read: {error}")
         complete = True
     except BadDataError as error:
         raise UserError(
@@ -92,7 +91,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         prog.extra_module(path, create=True).try_file(path)
     _check_used(prog, options.symbols, target_name)
     if not complete:
-        logger.warning("%s", _what_is_missing(prog, options))
+        log.warning(_what_is_missing(prog, options))
 
 
 def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:
@@ -111,7 +110,7 @@ def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:
             if wanted:
                 finders.append(method)
         else:
-            logger.warning("there is no way of finding symbols called %r", method)
+            log.warning(f"there is no way of finding symbols called {method!r}")
     prog.debug_info_options = chosen
     prog.set_enabled_debug_info_finders(finders)
 
@@ -194,4 +193,4 @@ def _check_used(prog: Program, given: Iterable[str], target_name: str) -> None:
             f"{stray[0]} does not belong to {target_name}; give the file of {_with_build_id(main)} with -s"
         )
     for path in stray:
-        logger.warning("%s belongs to nothing in the target", path)
+        log.warning(f"{path} belongs to nothing in the target")

@@ -4,17 +4,21 @@ The helpers are a few hundred names in dozens of modules. Loading all of them wo
 commands do, so a name is supplied when code that mentions it is about to run.
 """
 
+from __future__ import annotations
+
 import importlib
-from collections.abc import Iterator
 from types import CodeType
-from typing import TYPE_CHECKING, Any
 
 import kdive
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from kdive import Program
 
-Namespace = dict[str, Any]
+Namespace = dict[str, "Any"]
 
 _API_NAMES = (
     "FaultError",
@@ -42,21 +46,21 @@ _API_NAMES = (
 _REACHES_ANY_NAME = frozenset(("dir", "eval", "exec", "execscript", "globals", "locals", "vars"))
 
 
-def base_namespace(prog: "Program") -> Namespace:
+def base_namespace(prog: Program) -> Namespace:
     """Return the names that are always there: `prog`, the module as `kdive` and `drgn`, and its main functions."""
     names: Namespace = {"prog": prog, "kdive": kdive, "drgn": kdive}
     names.update((name, getattr(kdive, name)) for name in _API_NAMES)
     return names
 
 
-def helper_packages(prog: "Program") -> tuple[str, ...]:
+def helper_packages(prog: Program) -> tuple[str, ...]:
     """Return the packages of helpers whose names suit a program."""
     if prog.flags & kdive.ProgramFlags.IS_LINUX_KERNEL:
         return ("kdive.helpers.common", "kdive.helpers.linux")
     return ("kdive.helpers.common",)
 
 
-def helper_names(prog: "Program") -> set[str]:
+def helper_names(prog: Program) -> set[str]:
     """Return the names of all helpers that suit a program, without loading them."""
     return {
         name
@@ -82,7 +86,7 @@ def supply(namespace: Namespace, code: CodeType) -> None:
             namespace[name] = getattr(module, name)
 
 
-def full_namespace(prog: "Program") -> Namespace:
+def full_namespace(prog: Program) -> Namespace:
     """Return all names, with every helper loaded."""
     names = base_namespace(prog)
     for package in helper_packages(prog):
