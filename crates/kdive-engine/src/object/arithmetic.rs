@@ -4,72 +4,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::convert::decayed_type;
+use super::operator::{integers, shifted};
 use super::wide_float::{Precision, WideFloat};
 use super::word::step;
-use super::{Encoding, Layout, Number, Object, Place, Value};
+use super::{BinaryOperator, Encoding, Layout, Number, Object, Place, UnaryOperator, Value};
 use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind};
 use crate::{Error, Result};
-
-/// A binary operator that gives a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants are the operators' names")]
-pub enum BinaryOperator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    ShiftLeft,
-    ShiftRight,
-    And,
-    Or,
-    Xor,
-}
-
-impl BinaryOperator {
-    /// The operator as it is written in C.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::ShiftLeft => "<<",
-            Self::ShiftRight => ">>",
-            Self::And => "&",
-            Self::Or => "|",
-            Self::Xor => "^",
-        }
-    }
-
-    fn takes_floats(self) -> bool {
-        matches!(
-            self,
-            Self::Add | Self::Subtract | Self::Multiply | Self::Divide
-        )
-    }
-}
-
-/// A unary operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants are the operators' names")]
-pub enum UnaryOperator {
-    Plus,
-    Minus,
-    Not,
-}
-
-impl UnaryOperator {
-    /// The operator as it is written in C.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Plus => "+",
-            Self::Minus => "-",
-            Self::Not => "~",
-        }
-    }
-}
 
 /// The outcome of comparing two objects; none if one of them is not a number.
 pub type Comparison = Option<Ordering>;
@@ -299,7 +239,7 @@ impl Object {
     /// shift everything out.
     pub fn binary(&self, operator: BinaryOperator, other: &Object) -> Result<Object> {
         if let Some(result) = self.binary_word(operator, other)? {
-            return Ok(result);
+            return Ok(result.into_object(&self.program));
         }
         let (l, r) = (Operand::of(self)?, Operand::of(other)?);
         let names = (l.ty.unqualified(), r.ty.unqualified());
@@ -358,7 +298,7 @@ impl Object {
             } => {
                 return Err(Error::Value("negative shift count".to_owned()));
             }
-            number => u32::try_from(number.to_bits()).unwrap_or(u32::MAX),
+            number => number.to_bits(),
         };
         let value = converted(self, &promoted)?;
         let (Number::Integer { bits, is_negative }, true) = (value, width <= 128) else {
@@ -366,16 +306,8 @@ impl Object {
                 "operations on integers of more than 128 bits are not supported".to_owned(),
             ));
         };
-        let is_out = u64::from(count) >= width;
-        let result = match operator {
-            BinaryOperator::ShiftLeft if is_out => 0,
-            BinaryOperator::ShiftLeft => bits << count,
-            _ if promoted.is_signed() => (bits as i128 >> count.min(127)) as u128,
-            _ if is_out => 0,
-            _ => bits >> count,
-        };
         let result = Number::Integer {
-            bits: result,
+            bits: shifted(operator, bits, width, promoted.is_signed(), count),
             is_negative,
         };
         let bit_field_size = promoted.bit_field_size;
@@ -430,7 +362,7 @@ impl Object {
     /// Computes `operator self`.
     pub fn unary(&self, operator: UnaryOperator) -> Result<Object> {
         if let Some(result) = self.unary_word(operator)? {
-            return Ok(result);
+            return Ok(result.into_object(&self.program));
         }
         let operand = Operand::of(self)?;
         let is_valid = match operator {
@@ -536,33 +468,9 @@ fn compute(operator: BinaryOperator, left: Number, right: Number) -> Result<Numb
             }
         )
     };
-    let (negative, l, r) = (
-        is_negative(left) || is_negative(right),
-        left.to_bits(),
-        right.to_bits(),
-    );
-    let bits = match operator {
-        BinaryOperator::Add => l.wrapping_add(r),
-        BinaryOperator::Subtract => l.wrapping_sub(r),
-        BinaryOperator::Multiply => l.wrapping_mul(r),
-        BinaryOperator::And => l & r,
-        BinaryOperator::Or => l | r,
-        BinaryOperator::Xor => l ^ r,
-        BinaryOperator::Divide | BinaryOperator::Remainder if r == 0 => {
-            return Err(Error::DivisionByZero);
-        }
-        BinaryOperator::Divide if negative => (l as i128).wrapping_div(r as i128) as u128,
-        BinaryOperator::Divide => l / r,
-        BinaryOperator::Remainder if negative => (l as i128).wrapping_rem(r as i128) as u128,
-        BinaryOperator::Remainder => l % r,
-        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => {
-            return Err(Error::Type(
-                "shifts have operands of their own types".to_owned(),
-            ));
-        }
-    };
+    let is_signed = is_negative(left) || is_negative(right);
     Ok(Number::Integer {
-        bits,
+        bits: integers(operator, left.to_bits(), right.to_bits(), is_signed)?,
         is_negative: false,
     })
 }

@@ -14,7 +14,7 @@ pub fn cast(ty: &Type, object: &Object) -> Result<Object> {
         && real.layout()?.bits <= 64
         && let Some(word) = object.word()?
     {
-        return Object::of_word(&object.program, ty.clone(), word.bits);
+        return Object::from_word(&object.program, ty.clone(), word.bits);
     }
     match to {
         TypeKind::Void => Object::absent(&object.program, ty.clone(), AbsenceReason::Other, None),

@@ -10,21 +10,23 @@ mod convert;
 mod format;
 mod literal;
 mod number;
+mod operator;
 mod repr;
 mod wide_float;
 mod word;
 
 use std::sync::Arc;
 
-pub use arithmetic::{BinaryOperator, Comparison, UnaryOperator};
+pub use arithmetic::Comparison;
 pub use convert::{cast, container_of, implicit_convert, reinterpret};
 pub use format::{FormatFlags, FormatOptions};
 pub use kdive_debuginfo::description::AbsenceReason;
 use kdive_target::{AddressSpace, ByteOrder};
 pub use literal::Literal;
 pub use number::Number;
+pub use operator::{BinaryOperator, UnaryOperator};
 pub use wide_float::WideFloat;
-pub use word::Word;
+pub use word::{Computed, Word};
 
 use crate::program::Program;
 use crate::types::{Type, TypeKind};

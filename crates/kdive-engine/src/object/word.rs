@@ -9,15 +9,15 @@
     reason = "operands that are passed in memory cost more than the computation"
 )]
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use kdive_target::{AddressSpace, ByteOrder};
 
-use super::{BinaryOperator, Encoding, Layout, Object, Place, UnaryOperator, Value};
+use super::operator::{integers, shifted};
+use super::{BinaryOperator, Object, Place, UnaryOperator, Value};
 use crate::program::Program;
-use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind};
+use crate::types::{PrimitiveType, Scalar, ScalarClass, Type, TypeKind};
 use crate::{Error, Result};
 
 /// The value of an integer, truth value, enumerator or pointer of at most 64 bits.
@@ -31,8 +31,8 @@ pub struct Word {
 
 impl Word {
     #[inline(always)]
-    fn of(bits: u64, width: u64, is_signed: bool) -> Self {
-        let unused = 64 - width.clamp(1, 64) as u32;
+    fn of(bits: u64, width: u8, is_signed: bool) -> Self {
+        let unused = 64 - u32::from(width.clamp(1, 64));
         let bits = if is_signed {
             ((bits << unused) as i64 >> unused) as u64
         } else {
@@ -41,8 +41,35 @@ impl Word {
         Self { bits, is_signed }
     }
 
-    fn is_negative(self) -> bool {
-        self.is_signed && (self.bits as i64) < 0
+    /// The same number with more bits.
+    #[inline(always)]
+    fn widened(self) -> u128 {
+        if self.is_signed {
+            i128::from(self.bits as i64) as u128
+        } else {
+            u128::from(self.bits)
+        }
+    }
+}
+
+/// An integer or pointer that an operator gave: its type, and its bits with zeros above them.
+pub struct Computed {
+    ty: Type,
+    bits: u64,
+}
+
+impl Computed {
+    #[inline(always)]
+    fn new(ty: Type, bits: u64, width: u8) -> Self {
+        let bits = Word::of(bits, width, false).bits;
+        Self { ty, bits }
+    }
+
+    /// The value as an object.
+    #[inline(always)]
+    pub fn into_object(self, program: &Arc<Program>) -> Object {
+        let value = Value::Integer(u128::from(self.bits));
+        Object::with_value(program, self.ty, None, value)
     }
 }
 
@@ -50,31 +77,49 @@ impl Object {
     /// The value, if it is an integer, truth value, enumerator or pointer of at most 64 bits.
     #[inline(always)]
     pub fn word(&self) -> Result<Option<Word>> {
-        let layout = match self.bit_field_size {
-            None => self.ty.layout()?,
-            Some(_) => self.layout()?,
-        };
-        let is_signed = match layout.encoding {
-            Encoding::Signed => true,
-            Encoding::Unsigned | Encoding::Bool => false,
-            _ => return Ok(None),
-        };
-        let bits = match &self.place {
-            Place::Value(Value::Integer(bits)) if layout.bits <= 64 => *bits as u64,
-            Place::Reference {
-                address,
-                bit_offset: 0,
-            } if matches!(layout.bits, 8 | 16 | 32 | 64) => self.read_word(*address, &layout)?,
-            _ => return Ok(None),
-        };
-        Ok(Some(Word::of(bits, layout.bits, is_signed)))
+        match self.scalar()? {
+            Some(scalar) => self.word_of(scalar),
+            None => Ok(None),
+        }
+    }
+
+    /// What the object's type is to C's operators, with the width of its bit field.
+    #[inline(always)]
+    fn scalar(&self) -> Result<Option<Scalar>> {
+        match self.bit_field_size {
+            None => Ok(self.ty.scalar()),
+            Some(_) => self.scalar_of_bit_field(),
+        }
+    }
+
+    #[cold]
+    fn scalar_of_bit_field(&self) -> Result<Option<Scalar>> {
+        let width = u8::try_from(self.layout()?.bits).ok();
+        Ok(self.ty.scalar().zip(width).map(|(scalar, width)| Scalar {
+            class: ScalarClass::Other,
+            width,
+            ..scalar
+        }))
     }
 
     #[inline(always)]
-    fn read_word(&self, address: u64, layout: &Layout) -> Result<u64> {
+    fn word_of(&self, scalar: Scalar) -> Result<Option<Word>> {
+        let bits = match &self.place {
+            Place::Value(Value::Integer(bits)) => *bits as u64,
+            Place::Reference {
+                address,
+                bit_offset: 0,
+            } if matches!(scalar.width, 8 | 16 | 32 | 64) => self.read_word(*address, scalar)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(Word::of(bits, scalar.width, scalar.is_signed)))
+    }
+
+    #[inline(always)]
+    fn read_word(&self, address: u64, scalar: Scalar) -> Result<u64> {
         let mut bytes = [0; 8];
-        let size = (layout.bits / 8) as usize;
-        match layout.byte_order {
+        let size = usize::from(scalar.width / 8).min(8);
+        match scalar.order {
             ByteOrder::Little => {
                 self.program
                     .read(AddressSpace::Virtual, address, &mut bytes[..size])?;
@@ -88,54 +133,52 @@ impl Object {
         }
     }
 
-    /// A value of an integer or pointer type of at most 64 bits.
+    /// A value of an integer or pointer type of at most 64 bits; bits above its width are cut off.
     #[inline(always)]
-    pub(super) fn of_word(program: &Arc<Program>, ty: Type, bits: u64) -> Result<Object> {
-        let layout = ty.layout()?;
-        let bits = Word::of(bits, layout.bits, false).bits;
-        Ok(Self::with_value(
-            program,
-            ty,
-            None,
-            Value::Integer(u128::from(bits)),
-        ))
+    pub fn from_word(program: &Arc<Program>, ty: Type, bits: u64) -> Result<Object> {
+        let width = ty.layout()?.bits.min(64) as u8;
+        Ok(Computed::new(ty, bits, width).into_object(program))
     }
 
     /// Computes `self operator other` like [`Object::binary`], if both are simple enough.
-    pub(super) fn binary_word(
+    pub fn binary_word(
         &self,
         operator: BinaryOperator,
         other: &Object,
-    ) -> Result<Option<Object>> {
-        let (Some(left), Some(right)) = (Kind::of(self)?, Kind::of(other)?) else {
+    ) -> Result<Option<Computed>> {
+        let (Some(left), Some(right)) = (self.scalar()?, other.scalar()?) else {
             return Ok(None);
         };
-        let moved = |pointer: &Object, ty, index: &Object, is_backwards| match index.word()? {
-            Some(index) => pointer.moved_pointer(ty, index.bits, is_backwards),
-            None => Ok(None),
-        };
-        match (left, right, operator) {
-            (Kind::Pointer(ty), Kind::Integer { .. }, BinaryOperator::Add) => {
-                moved(self, ty, other, false)
-            }
-            (Kind::Pointer(ty), Kind::Integer { .. }, BinaryOperator::Subtract) => {
-                moved(self, ty, other, true)
-            }
-            (Kind::Integer { .. }, Kind::Pointer(ty), BinaryOperator::Add) => {
-                moved(other, ty, self, false)
-            }
-            (Kind::Pointer(left), Kind::Pointer(right), BinaryOperator::Subtract)
-                if left.is_same(right) =>
+        let moved =
+            |pointer: &Object, scalar, index: &Object, index_scalar, is_backwards| match index
+                .word_of(index_scalar)?
             {
-                self.distance(left, other)
-            }
-            (Kind::Integer { .. }, Kind::Integer { .. }, _) => {
-                let (Some(left), Some(right)) =
-                    (Operand::of(self, left)?, Operand::of(other, right)?)
-                else {
+                Some(index) => pointer.moved_pointer(scalar, index.bits, is_backwards),
+                None => Ok(None),
+            };
+        match (left.class, right.class, operator) {
+            (ScalarClass::Integer(left_rank), ScalarClass::Integer(right_rank), _) => {
+                let (Some(left), Some(right)) = (
+                    Operand::of(self, left, left_rank)?,
+                    Operand::of(other, right, right_rank)?,
+                ) else {
                     return Ok(None);
                 };
                 compute(&self.program, operator, left, right)
+            }
+            (ScalarClass::Pointer, ScalarClass::Integer(_), BinaryOperator::Add) => {
+                moved(self, left, other, right, false)
+            }
+            (ScalarClass::Pointer, ScalarClass::Integer(_), BinaryOperator::Subtract) => {
+                moved(self, left, other, right, true)
+            }
+            (ScalarClass::Integer(_), ScalarClass::Pointer, BinaryOperator::Add) => {
+                moved(other, right, self, left, false)
+            }
+            (ScalarClass::Pointer, ScalarClass::Pointer, BinaryOperator::Subtract)
+                if self.ty.real()?.is_same(other.ty.real()?) =>
+            {
+                self.distance(other)
             }
             _ => Ok(None),
         }
@@ -147,21 +190,24 @@ impl Object {
         operator: BinaryOperator,
         literal: i64,
         is_reflected: bool,
-    ) -> Result<Option<Object>> {
-        let kind = match (Kind::of(self)?, operator) {
-            (Some(kind @ Kind::Integer { .. }), _) => kind,
-            (Some(Kind::Pointer(ty)), BinaryOperator::Add) => {
-                return self.moved_pointer(ty, literal as u64, false);
+    ) -> Result<Option<Computed>> {
+        let Some(scalar) = self.scalar()? else {
+            return Ok(None);
+        };
+        let rank = match (scalar.class, operator) {
+            (ScalarClass::Integer(rank), _) => rank,
+            (ScalarClass::Pointer, BinaryOperator::Add) => {
+                return self.moved_pointer(scalar, literal as u64, false);
             }
-            (Some(Kind::Pointer(ty)), BinaryOperator::Subtract) if !is_reflected => {
-                return self.moved_pointer(ty, literal as u64, true);
+            (ScalarClass::Pointer, BinaryOperator::Subtract) if !is_reflected => {
+                return self.moved_pointer(scalar, literal as u64, true);
             }
             _ => return Ok(None),
         };
-        let Some(literal) = Operand::literal(&self.program, literal)? else {
+        let Some(own) = Operand::of(self, scalar, rank)? else {
             return Ok(None);
         };
-        let Some(own) = Operand::of(self, kind)? else {
+        let Some(literal) = Operand::literal(self, &own, literal)? else {
             return Ok(None);
         };
         if is_reflected {
@@ -173,12 +219,12 @@ impl Object {
 
     fn moved_pointer(
         &self,
-        pointer: &Type,
+        scalar: Scalar,
         index: u64,
         is_backwards: bool,
-    ) -> Result<Option<Object>> {
-        let offset = index.wrapping_mul(step(pointer)?);
-        let Some(start) = self.word()? else {
+    ) -> Result<Option<Computed>> {
+        let offset = index.wrapping_mul(step(self.ty.real()?)?);
+        let Some(start) = self.word_of(scalar)? else {
             return Ok(None);
         };
         let address = if is_backwards {
@@ -186,26 +232,26 @@ impl Object {
         } else {
             start.bits.wrapping_add(offset)
         };
-        Self::of_word(&self.program, self.ty.unqualified(), address).map(Some)
+        let ty = self.ty.unqualified();
+        Ok(Some(Computed::new(ty, address, scalar.width)))
     }
 
     /// How many elements lie between two pointers of one type.
-    fn distance(&self, pointer: &Type, other: &Object) -> Result<Option<Object>> {
-        let size = step(pointer)?;
+    fn distance(&self, other: &Object) -> Result<Option<Computed>> {
+        let size = step(self.ty.real()?)?;
         let (Some(left), Some(right), 1..) = (self.word()?, other.word()?, size) else {
             return Ok(None);
         };
         let bytes = i128::from(left.bits.wrapping_sub(right.bits) as i64);
         let ty = self.program.primitive_type(PrimitiveType::PtrdiffT)?;
-        Self::of_word(&self.program, ty, (bytes / i128::from(size)) as u64).map(Some)
+        let width = ty.layout()?.bits.min(64) as u8;
+        let elements = (bytes / i128::from(size)) as u64;
+        Ok(Some(Computed::new(ty, elements, width)))
     }
 
     /// Computes `operator self` like [`Object::unary`], if it is simple enough.
-    pub(super) fn unary_word(&self, operator: UnaryOperator) -> Result<Option<Object>> {
-        let Some(kind @ Kind::Integer { .. }) = Kind::of(self)? else {
-            return Ok(None);
-        };
-        let Some(operand) = Operand::of(self, kind)? else {
+    pub(super) fn unary_word(&self, operator: UnaryOperator) -> Result<Option<Computed>> {
+        let Some(operand) = Operand::of_integer(self)? else {
             return Ok(None);
         };
         let bits = match operator {
@@ -213,25 +259,31 @@ impl Object {
             UnaryOperator::Minus => operand.word.bits.wrapping_neg(),
             UnaryOperator::Not => !operand.word.bits,
         };
-        Self::of_word(&self.program, operand.into_type(), bits).map(Some)
+        let width = operand.width;
+        Ok(Some(Computed::new(
+            operand.ty.resolve(&self.program)?,
+            bits,
+            width,
+        )))
     }
 
     /// Compares like [`Object::compare`], if both are simple enough.
-    pub(super) fn compare_word(&self, other: &Object) -> Result<Option<Ordering>> {
-        let (Some(left), Some(right)) = (Kind::of(self)?, Kind::of(other)?) else {
+    pub fn compare_word(&self, other: &Object) -> Result<Option<Ordering>> {
+        let (Some(left), Some(right)) = (self.scalar()?, other.scalar()?) else {
             return Ok(None);
         };
-        match (left, right) {
-            (Kind::Pointer(_), Kind::Pointer(_)) => {
-                let (Some(left), Some(right)) = (self.word()?, other.word()?) else {
+        match (left.class, right.class) {
+            (ScalarClass::Pointer, ScalarClass::Pointer) => {
+                let (Some(left), Some(right)) = (self.word_of(left)?, other.word_of(right)?) else {
                     return Ok(None);
                 };
                 Ok(Some(left.bits.cmp(&right.bits)))
             }
-            (Kind::Integer { .. }, Kind::Integer { .. }) => {
-                let (Some(left), Some(right)) =
-                    (Operand::of(self, left)?, Operand::of(other, right)?)
-                else {
+            (ScalarClass::Integer(left_rank), ScalarClass::Integer(right_rank)) => {
+                let (Some(left), Some(right)) = (
+                    Operand::of(self, left, left_rank)?,
+                    Operand::of(other, right, right_rank)?,
+                ) else {
                     return Ok(None);
                 };
                 Ok(compare(&left, &right))
@@ -242,13 +294,10 @@ impl Object {
 
     /// Compares with an integer as a script writes it, if this object is simple enough.
     pub fn compare_with_integer(&self, literal: i64) -> Result<Option<Ordering>> {
-        let Some(kind @ Kind::Integer { .. }) = Kind::of(self)? else {
+        let Some(own) = Operand::of_integer(self)? else {
             return Ok(None);
         };
-        let Some(literal) = Operand::literal(&self.program, literal)? else {
-            return Ok(None);
-        };
-        let Some(own) = Operand::of(self, kind)? else {
+        let Some(literal) = Operand::literal(self, &own, literal)? else {
             return Ok(None);
         };
         Ok(compare(&own, &literal))
@@ -263,92 +312,121 @@ pub(super) fn step(pointer: &Type) -> Result<u64> {
     }
 }
 
-/// What an operand is, as far as its type tells.
-#[derive(Clone, Copy)]
-enum Kind<'a> {
-    /// The pointer type.
-    Pointer(&'a Type),
-    /// One of C's own types with its rank and width in bits.
-    Integer { rank: u8, width: u64 },
+/// The type of an operand, found when it is that of the result.
+enum OperandType<'a> {
+    /// The type of an object, or the one behind its aliases.
+    Of(&'a Type),
+    /// One that an object was promoted to.
+    Promoted(Type),
+    /// The type of a literal.
+    Literal(PrimitiveType),
 }
 
-impl<'a> Kind<'a> {
+impl OperandType<'_> {
     #[inline(always)]
-    fn of(object: &'a Object) -> Result<Option<Self>> {
-        if object.bit_field_size.is_some() {
-            return Ok(None);
+    fn resolve(self, program: &Program) -> Result<Type> {
+        match self {
+            Self::Of(ty) => Ok(ty.unqualified()),
+            Self::Promoted(ty) => Ok(ty.unqualified()),
+            Self::Literal(primitive) => Ok(program.primitive_type(primitive)?.unqualified()),
         }
-        let real = object.ty.real()?;
-        let rank = match real.kind() {
-            TypeKind::Pointer => return Ok(Some(Self::Pointer(real))),
-            TypeKind::Int | TypeKind::Bool => real.primitive().and_then(PrimitiveType::rank),
-            _ => None,
-        };
-        let Some(rank) = rank else { return Ok(None) };
-        let width = real.layout()?.bits;
-        Ok((width <= 64).then_some(Self::Integer { rank, width }))
     }
 }
 
 /// An integer after C's promotion.
 struct Operand<'a> {
-    ty: Cow<'a, Type>,
+    ty: OperandType<'a>,
     word: Word,
-    width: u64,
+    width: u8,
     rank: u8,
 }
 
 /// The rank of `int`, to which lower ones are promoted.
 const INT_RANK: u8 = 3;
+/// What every `int` can hold.
+const SMALL_LITERALS: std::ops::RangeInclusive<i64> = -0x7fff..=0x7fff;
 
 impl<'a> Operand<'a> {
+    /// An object that is one of C's own integers of this rank.
     #[inline(always)]
-    fn of(object: &'a Object, kind: Kind<'_>) -> Result<Option<Self>> {
-        let Kind::Integer { rank, width } = kind else {
-            return Ok(None);
-        };
-        if rank >= INT_RANK {
-            return Ok(object.word()?.map(|word| Self {
-                ty: Cow::Borrowed(&object.ty),
-                word,
-                width,
-                rank,
-            }));
+    fn of(object: &'a Object, scalar: Scalar, rank: u8) -> Result<Option<Self>> {
+        if rank < INT_RANK {
+            return Self::promoted(object, scalar);
         }
+        Ok(object.word_of(scalar)?.map(|word| Self {
+            ty: OperandType::Of(&object.ty),
+            word,
+            width: scalar.width,
+            rank,
+        }))
+    }
+
+    /// An object, if it is one of C's own integers.
+    #[inline(always)]
+    fn of_integer(object: &'a Object) -> Result<Option<Self>> {
+        match object.scalar()? {
+            Some(scalar) => match scalar.class {
+                ScalarClass::Integer(rank) => Self::of(object, scalar, rank),
+                _ => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// An object of lower rank than `int`.
+    fn promoted(object: &'a Object, scalar: Scalar) -> Result<Option<Self>> {
         let int = object.program.primitive_type(PrimitiveType::Int)?;
         let int_width = int.layout()?.bits;
-        if int_width <= width || int_width > 64 {
+        if int_width <= u64::from(scalar.width) || int_width > 64 {
             return Ok(None);
         }
-        Ok(object.word()?.map(|word| Self {
-            ty: Cow::Owned(int),
+        Ok(object.word_of(scalar)?.map(|word| Self {
+            ty: OperandType::Promoted(int),
             word: Word {
                 is_signed: true,
                 ..word
             },
-            width: int_width,
+            width: int_width as u8,
             rank: INT_RANK,
         }))
     }
 
-    /// An integer literal that is an `int` or a `long`.
+    /// An integer literal that is an `int` or a `long`, beside the operand that an object is.
     #[inline(always)]
-    fn literal(program: &Program, value: i64) -> Result<Option<Self>> {
+    fn literal(object: &'a Object, beside: &Self, value: i64) -> Result<Option<Self>> {
+        if SMALL_LITERALS.contains(&value) {
+            let (ty, width) = if beside.rank == INT_RANK {
+                let real = object.ty.real()?;
+                let is_int = real.primitive() == Some(PrimitiveType::Int);
+                let ty = is_int.then_some(OperandType::Of(real));
+                (ty, beside.width)
+            } else {
+                (None, beside.width.min(32))
+            };
+            return Ok(Some(Self {
+                ty: ty.unwrap_or(OperandType::Literal(PrimitiveType::Int)),
+                word: Word {
+                    bits: value as u64,
+                    is_signed: true,
+                },
+                width,
+                rank: INT_RANK,
+            }));
+        }
         for primitive in [PrimitiveType::Int, PrimitiveType::Long] {
-            let ty = program.primitive_type(primitive)?;
-            let layout = ty.layout()?;
-            let word = Word::of(value as u64, layout.bits, true);
+            let Some(scalar) = object.program.primitive_type(primitive)?.scalar() else {
+                continue;
+            };
             // A minus sign is applied to a literal that must fit without it.
-            let magnitude = Word::of(value.unsigned_abs(), layout.bits, true);
+            let magnitude = Word::of(value.unsigned_abs(), scalar.width, true);
             if magnitude.bits == value.unsigned_abs()
-                && !magnitude.is_negative()
-                && layout.encoding == Encoding::Signed
-                && layout.bits <= 64
+                && (magnitude.bits as i64) >= 0
+                && scalar.is_signed
             {
                 return Ok(Some(Self {
-                    ty: Cow::Owned(ty),
-                    word,
-                    width: layout.bits,
+                    ty: OperandType::Literal(primitive),
+                    word: Word::of(value as u64, scalar.width, true),
+                    width: scalar.width,
                     rank: primitive.rank().unwrap_or(INT_RANK),
                 }));
             }
@@ -356,15 +434,10 @@ impl<'a> Operand<'a> {
         Ok(None)
     }
 
+    /// The operand's number in the type that both operands are converted to.
     #[inline(always)]
-    fn into_type(self) -> Type {
-        match self.ty {
-            Cow::Borrowed(ty) => ty.unqualified(),
-            Cow::Owned(mut ty) => {
-                ty.qualifiers = Qualifiers::empty();
-                ty
-            }
-        }
+    fn converted(&self, width: u8, is_signed: bool) -> Word {
+        Word::of(self.word.bits, width, is_signed)
     }
 }
 
@@ -385,56 +458,41 @@ fn is_common_type_left(left: &Operand<'_>, right: &Operand<'_>) -> Option<bool> 
 
 #[inline(always)]
 fn compute(
-    program: &Arc<Program>,
+    program: &Program,
     operator: BinaryOperator,
     left: Operand<'_>,
     right: Operand<'_>,
-) -> Result<Option<Object>> {
-    if let BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight = operator {
-        if right.word.is_negative() {
+) -> Result<Option<Computed>> {
+    if operator.is_shift() {
+        let count = right.word.widened();
+        if right.word.is_signed && (count as i128) < 0 {
             return Err(Error::Value("negative shift count".to_owned()));
         }
-        let bits = shift(operator, left.word, left.width, right.word.bits);
-        return Object::of_word(program, left.into_type(), bits).map(Some);
+        let (width, is_signed) = (left.width, left.word.is_signed);
+        let bits = shifted(
+            operator,
+            left.word.widened(),
+            width.into(),
+            is_signed,
+            count,
+        );
+        let ty = left.ty.resolve(program)?;
+        return Ok(Some(Computed::new(ty, bits as u64, width)));
     }
     let Some(is_left) = is_common_type_left(&left, &right) else {
         return Ok(None);
     };
     let common = if is_left { &left } else { &right };
     let (width, is_signed) = (common.width, common.word.is_signed);
-    let l = Word::of(left.word.bits, width, is_signed).bits;
-    let r = Word::of(right.word.bits, width, is_signed).bits;
-    let bits = match operator {
-        BinaryOperator::Add => l.wrapping_add(r),
-        BinaryOperator::Subtract => l.wrapping_sub(r),
-        BinaryOperator::Multiply => l.wrapping_mul(r),
-        BinaryOperator::And => l & r,
-        BinaryOperator::Or => l | r,
-        BinaryOperator::Xor => l ^ r,
-        BinaryOperator::Divide | BinaryOperator::Remainder if r == 0 => {
-            return Err(Error::DivisionByZero);
-        }
-        BinaryOperator::Divide if is_signed => (l as i64).wrapping_div(r as i64) as u64,
-        BinaryOperator::Divide => l / r,
-        BinaryOperator::Remainder if is_signed => (l as i64).wrapping_rem(r as i64) as u64,
-        BinaryOperator::Remainder => l % r,
-        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => return Ok(None),
-    };
-    let common = if is_left { left } else { right };
-    Object::of_word(program, common.into_type(), bits).map(Some)
-}
-
-/// Shifts as the left operand's type does; by its width or more, everything is shifted out.
-#[inline(always)]
-fn shift(operator: BinaryOperator, word: Word, width: u64, count: u64) -> u64 {
-    let is_out = count >= width;
-    match operator {
-        BinaryOperator::ShiftLeft if is_out => 0,
-        BinaryOperator::ShiftLeft => word.bits << count,
-        _ if word.is_signed => ((word.bits as i64) >> count.min(63)) as u64,
-        _ if is_out => 0,
-        _ => word.bits >> count,
-    }
+    let bits = integers(
+        operator,
+        left.converted(width, is_signed).widened(),
+        right.converted(width, is_signed).widened(),
+        is_signed,
+    )?;
+    let ty = if is_left { left.ty } else { right.ty };
+    let ty = ty.resolve(program)?;
+    Ok(Some(Computed::new(ty, bits as u64, width)))
 }
 
 #[inline(always)]
@@ -442,8 +500,8 @@ fn compare(left: &Operand<'_>, right: &Operand<'_>) -> Option<Ordering> {
     let is_left = is_common_type_left(left, right)?;
     let common = if is_left { left } else { right };
     let (width, is_signed) = (common.width, common.word.is_signed);
-    let l = Word::of(left.word.bits, width, is_signed).bits;
-    let r = Word::of(right.word.bits, width, is_signed).bits;
+    let l = left.converted(width, is_signed).bits;
+    let r = right.converted(width, is_signed).bits;
     Some(if is_signed {
         (l as i64).cmp(&(r as i64))
     } else {

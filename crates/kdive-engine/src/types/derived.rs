@@ -6,9 +6,11 @@
 
 use std::sync::OnceLock;
 
-use super::{Detail, MAX_DEPTH, Type, TypeKind, too_deep};
+use kdive_target::ByteOrder;
+
+use super::{Detail, MAX_DEPTH, PrimitiveType, Type, TypeKind, too_deep};
 use crate::Result;
-use crate::object::Layout;
+use crate::object::{Encoding, Layout};
 
 /// What has been worked out of one type.
 #[derive(Default)]
@@ -16,6 +18,28 @@ pub(crate) struct Derived {
     real: OnceLock<Type>,
     pointee: OnceLock<Type>,
     layout: OnceLock<Layout>,
+    scalar: OnceLock<Option<Scalar>>,
+}
+
+/// What C's operators must know of an integer, truth value, enumeration or pointer of at most
+/// 64 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar {
+    pub(crate) class: ScalarClass,
+    /// The number of bits, 1 to 64.
+    pub(crate) width: u8,
+    pub(crate) is_signed: bool,
+    pub(crate) order: ByteOrder,
+}
+
+/// How C's operators treat a scalar.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScalarClass {
+    Pointer,
+    /// One of C's own integers, with its rank.
+    Integer(u8),
+    /// Enumerations, and integers that C does not name.
+    Other,
 }
 
 impl Derived {
@@ -104,5 +128,46 @@ impl Type {
     fn work_out_layout(&self) -> Result<Layout> {
         let layout = Layout::work_out(self.real()?)?;
         Ok(*self.data.derived.layout.get_or_init(|| layout))
+    }
+
+    /// What C's operators must know of it; none of wider scalars and of anything else, also where
+    /// debug information is damaged.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "it is a load and a comparison, but for the first time"
+    )]
+    pub(crate) fn scalar(&self) -> Option<Scalar> {
+        match self.data.derived.scalar.get() {
+            Some(scalar) => *scalar,
+            None => self.work_out_scalar(),
+        }
+    }
+
+    #[cold]
+    fn work_out_scalar(&self) -> Option<Scalar> {
+        let real = self.real().ok()?;
+        let layout = real.layout().ok()?;
+        let class = match real.kind() {
+            TypeKind::Pointer => ScalarClass::Pointer,
+            TypeKind::Int | TypeKind::Bool => real
+                .primitive()
+                .and_then(PrimitiveType::rank)
+                .map_or(ScalarClass::Other, ScalarClass::Integer),
+            _ => ScalarClass::Other,
+        };
+        let is_integer = matches!(
+            layout.encoding,
+            Encoding::Signed | Encoding::Unsigned | Encoding::Bool
+        );
+        let width = u8::try_from(layout.bits).ok();
+        let width = width.filter(|width| is_integer && (1..=64).contains(width));
+        let scalar = width.map(|width| Scalar {
+            class,
+            width,
+            is_signed: layout.encoding == Encoding::Signed,
+            order: layout.byte_order,
+        });
+        *self.data.derived.scalar.get_or_init(|| scalar)
     }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use kdive_target::ByteOrder;
 
-pub(crate) use derived::Derived;
+pub(crate) use derived::{Derived, Scalar, ScalarClass};
 pub(crate) use import::ImportedTypes;
 pub use kdive_debuginfo::description::{Language, PointerKind, Qualifiers, TypeKinds};
 pub use lazy::{Argument, Content, Thunk};
