@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::errors::OrRaise;
-use crate::object::Object;
+use crate::object::{Object, storage};
 use crate::program::{Program, default_program};
 use crate::types::Type;
 
@@ -27,22 +27,22 @@ fn type_of(ty: &Bound<'_, PyAny>, expected: &str) -> PyResult<kdive_engine::Type
 
 /// Return the null pointer of a pointer type; zero of any other scalar type.
 #[pyfunction(name = "NULL")]
-pub(crate) fn null(prog: &Bound<'_, Program>, r#type: &Bound<'_, PyAny>) -> PyResult<Object> {
+pub(crate) fn null(prog: &Bound<'_, Program>, r#type: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let ty = Program::resolve(prog, r#type)?;
     let zero = kdive_engine::Object::from_integer(&prog.get().inner, ty, 0).or_raise()?;
-    Ok(Object::new(zero, prog.as_unbound(), prog.py()))
+    storage::create(prog.py(), zero, prog.as_unbound())
 }
 
 /// Convert an object to another type, as an explicit cast of the language does.
 #[pyfunction]
-pub(crate) fn cast(r#type: &Bound<'_, PyAny>, obj: &Bound<'_, Object>) -> PyResult<Object> {
+pub(crate) fn cast(r#type: &Bound<'_, PyAny>, obj: &Bound<'_, Object>) -> PyResult<Py<PyAny>> {
     let (py, object) = (obj.py(), obj.get());
     let ty = Program::resolve(object.prog.bind(py), r#type)?;
-    Ok(Object::new(
+    storage::create(
+        py,
         engine::cast(&ty, &object.inner).or_raise()?,
         &object.prog,
-        py,
-    ))
+    )
 }
 
 /// Convert an object to another type, as an assignment of the language does.
@@ -52,23 +52,26 @@ pub(crate) fn implicit_convert(
     r#type: &Bound<'_, PyAny>,
     obj: &Bound<'_, Object>,
     bit_field_size: Option<u64>,
-) -> PyResult<Object> {
+) -> PyResult<Py<PyAny>> {
     let (py, object) = (obj.py(), obj.get());
     let ty = Program::resolve(object.prog.bind(py), r#type)?;
     let converted = engine::implicit_convert(&ty, &object.inner, bit_field_size).or_raise()?;
-    Ok(Object::new(converted, &object.prog, py))
+    storage::create(py, converted, &object.prog)
 }
 
 /// Return the bytes of an object as an object of another type.
 #[pyfunction]
-pub(crate) fn reinterpret(r#type: &Bound<'_, PyAny>, obj: &Bound<'_, Object>) -> PyResult<Object> {
+pub(crate) fn reinterpret(
+    r#type: &Bound<'_, PyAny>,
+    obj: &Bound<'_, Object>,
+) -> PyResult<Py<PyAny>> {
     let (py, object) = (obj.py(), obj.get());
     let ty = Program::resolve(object.prog.bind(py), r#type)?;
-    Ok(Object::new(
+    storage::create(
+        py,
         engine::reinterpret(&ty, &object.inner).or_raise()?,
         &object.prog,
-        py,
-    ))
+    )
 }
 
 /// Return a pointer to the structure in which a member lies.
@@ -77,11 +80,11 @@ pub(crate) fn container_of(
     ptr: &Bound<'_, Object>,
     r#type: &Bound<'_, PyAny>,
     member: &str,
-) -> PyResult<Object> {
+) -> PyResult<Py<PyAny>> {
     let (py, object) = (ptr.py(), ptr.get());
     let ty = Program::resolve(object.prog.bind(py), r#type)?;
     let container = engine::container_of(&object.inner, &ty, member).or_raise()?;
-    Ok(Object::new(container, &object.prog, py))
+    storage::create(py, container, &object.prog)
 }
 
 /// Return the size in bytes of a type or object; a name is one of the default program.

@@ -21,10 +21,11 @@ pub trait MemoryReader: Send + Sync {
     /// Fills `buffer` from `offset` bytes after the start of the segment, which is `address`.
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
-    /// Whether these bytes can be had by copying them: nothing has to be decoded, asked or waited
-    /// for, but what the system pages in.
-    fn is_at_hand(&self, address: u64, offset: u64, size: usize) -> bool {
-        let _ = (address, offset, size);
+    /// Fills `buffer` like [`MemoryReader::read`] if that only takes copying: nothing has to be
+    /// decoded, asked or waited for, but what the system pages in. Otherwise, and where bytes are
+    /// missing, it is `false` and what is in the buffer does not count.
+    fn read_at_hand(&self, address: u64, offset: u64, buffer: &mut [u8]) -> bool {
+        let _ = (address, offset, buffer);
         false
     }
 
@@ -160,15 +161,16 @@ impl Memory {
         Ok(())
     }
 
-    /// Whether reading these bytes only copies them, so that it is not worth letting others run
-    /// meanwhile.
-    pub fn is_at_hand(&self, space: AddressSpace, address: u64, size: usize) -> bool {
+    /// Fills `buffer` if that only takes copying, so that it is not worth letting others run
+    /// meanwhile; otherwise, and where bytes are missing, it is `false` and what is in the buffer
+    /// does not count.
+    pub fn read_at_hand(&self, space: AddressSpace, address: u64, buffer: &mut [u8]) -> bool {
         let ranges = self.ranges(space).load();
         ranges.find(address).is_some_and(|range| {
-            range.end - address >= size as u64
+            range.end - address >= buffer.len() as u64
                 && range
                     .value
-                    .is_at_hand(address, address - range.origin, size)
+                    .read_at_hand(address, address - range.origin, buffer)
         })
     }
 
@@ -290,8 +292,8 @@ impl MemoryReader for Vec<u8> {
         Ok(())
     }
 
-    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
-        true
+    fn read_at_hand(&self, address: u64, offset: u64, buffer: &mut [u8]) -> bool {
+        self.read(address, offset, buffer).is_ok()
     }
 }
 

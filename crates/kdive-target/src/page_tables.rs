@@ -134,14 +134,14 @@ impl MemoryReader for PageTables {
         self.read(address, buffer)
     }
 
-    fn is_at_hand(&self, address: u64, _offset: u64, size: usize) -> bool {
+    fn read_at_hand(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> bool {
         let known = self.cache.as_ref().and_then(|cache| cache.get(address));
         known.is_some_and(|mapping| {
             let left = mapping.page_size - (mapping.physical & (mapping.page_size - 1));
-            left >= size as u64
+            left >= buffer.len() as u64
                 && self
                     .memory
-                    .is_at_hand(AddressSpace::Physical, mapping.physical, size)
+                    .read_at_hand(AddressSpace::Physical, mapping.physical, buffer)
         })
     }
 

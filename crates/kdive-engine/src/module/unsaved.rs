@@ -67,7 +67,7 @@ impl MemoryReader for FileBytes {
         Ok(())
     }
 
-    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
-        true
+    fn read_at_hand(&self, address: u64, offset: u64, buffer: &mut [u8]) -> bool {
+        self.read(address, offset, buffer).is_ok()
     }
 }

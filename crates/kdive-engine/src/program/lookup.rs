@@ -12,11 +12,27 @@ use crate::types::{PrimitiveType, Type, TypeKinds, parse_type_name};
 use crate::{Error, Result};
 
 impl Program {
+    /// The type that a name was found to mean before; nobody is asked and nothing is read.
+    pub fn known_type(&self, name: &str) -> Option<Type> {
+        self.cache.ty(name)
+    }
+
+    /// The object that a name was found to mean before; nobody is asked and nothing is read.
+    pub fn known_object(self: &Arc<Self>, name: &str) -> Option<Object> {
+        let FoundObject { ty, place } = self.cache.object(name)?;
+        Some(Object {
+            program: self.clone(),
+            ty,
+            bit_field_size: None,
+            place,
+        })
+    }
+
     /// The type that a C or C++ type name means, such as `struct list_head *`.
     /// `file_name`, if given, must match the end of the path of the file that declares it.
     pub fn find_type(self: &Arc<Self>, name: &str, file_name: Option<&str>) -> Result<Type> {
         if file_name.is_none()
-            && let Some(ty) = self.cache.ty(name)
+            && let Some(ty) = self.known_type(name)
         {
             return Ok(ty);
         }
@@ -143,14 +159,9 @@ impl Program {
     ) -> Result<Option<Object>> {
         if file_name.is_none()
             && kinds == ObjectKinds::all()
-            && let Some(FoundObject { ty, place }) = self.cache.object(name)
+            && let Some(object) = self.known_object(name)
         {
-            return Ok(Some(Object {
-                program: self.clone(),
-                ty,
-                bit_field_size: None,
-                place,
-            }));
+            return Ok(Some(object));
         }
         let mut all_stable = true;
         for finder in self.objects.asked().iter() {

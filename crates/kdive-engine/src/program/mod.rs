@@ -244,6 +244,20 @@ impl Program {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    /// The same if it only takes copying; see [`Memory::read_at_hand`].
+    pub fn read_uint_at_hand(&self, space: AddressSpace, address: u64, size: u8) -> Option<u64> {
+        let order = self.platform()?.byte_order;
+        let mut bytes = [0; 8];
+        let buffer = bytes.get_mut(..usize::from(size))?;
+        if !self.memory().read_at_hand(space, address, buffer) {
+            return None;
+        }
+        if order == ByteOrder::Big {
+            buffer.reverse();
+        }
+        Some(u64::from_le_bytes(bytes))
+    }
+
     /// The finders of types.
     pub fn type_finders(&self) -> &FinderRegistry<dyn TypeFinder> {
         &self.types

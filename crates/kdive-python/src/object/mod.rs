@@ -1,9 +1,11 @@
 //! Objects: how they are made, what they hold, and their parts.
 //!
-//! Operators and conversions to Python numbers are in [`operators`], printing in [`format`].
+//! Operators and conversions to Python numbers are in [`operators`], printing in [`format`], how they
+//! lie in Python's memory in [`storage`].
 
 mod format;
 mod operators;
+pub(crate) mod storage;
 
 use kdive_debuginfo::description::AbsenceReason;
 use kdive_engine as engine;
@@ -15,7 +17,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PySlice, PyString};
 
-use crate::arguments::{bytes_of, literal_of, literal_to_python, number_of, word_to_python};
+use crate::arguments::{
+    bytes_of, literal_of, literal_to_python, number_of, small_integer, word_to_python,
+};
 use crate::enums::Enumeration;
 use crate::errors::{IntoPython, OrRaise};
 use crate::program::Program;
@@ -35,11 +39,6 @@ impl Object {
             inner,
             prog: prog.clone_ref(py),
         }
-    }
-
-    #[inline]
-    fn other(&self, inner: engine::Object, py: Python<'_>) -> Self {
-        Self::new(inner, &self.prog, py)
     }
 
     /// Whether it is a structure or an array, which may take long to read.
@@ -66,17 +65,11 @@ impl Object {
         }
     }
 
-    /// Looks a member up; none if the type has members and not this one.
+    /// The Python object for another object of the same program.
     #[inline(always)]
-    #[allow(
-        clippy::inline_always,
-        reason = "an object that is returned in memory and moved costs as much as finding it"
-    )]
-    fn find(&self, py: Python<'_>, name: &str) -> engine::Result<Option<Self>> {
-        Ok(self
-            .inner
-            .find_member(name)?
-            .map(|member| self.other(member, py)))
+    #[allow(clippy::inline_always, reason = "see storage::create")]
+    fn make(&self, inner: engine::Object, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        storage::create(py, inner, &self.prog)
     }
 }
 
@@ -120,7 +113,7 @@ impl Object {
         absence_reason: Option<&Bound<'_, PyAny>>,
         bit_offset: Option<u64>,
         bit_field_size: Option<u64>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Py<PyAny>> {
         let reason = absence_reason.map(AbsenceReason::from_python).transpose()?;
         let contradiction = match (address, value, reason) {
             (Some(_), Some(_), _) => Some("object cannot have address and value"),
@@ -172,7 +165,7 @@ impl Object {
             }
             (None, _, None) => return Err(PyValueError::new_err("object must have type")),
         };
-        Ok(Self::new(inner.or_raise()?, prog.as_unbound(), prog.py()))
+        storage::create(prog.py(), inner.or_raise()?, prog.as_unbound())
     }
 
     fn __getattribute__(slf: &Bound<'_, Self>, name: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -185,8 +178,9 @@ impl Object {
                 result => return result,
             }
         }
-        match slf.get().find(py, text) {
-            Ok(Some(member)) => Ok(Py::new(py, member)?.into_any()),
+        let object = slf.get();
+        match object.inner.find_member(text) {
+            Ok(Some(member)) => object.make(member, py),
             Ok(None) | Err(engine::Error::Type(_)) => Err(not_found(py)?),
             Err(error) => Err(error.into_python()),
         }
@@ -268,36 +262,36 @@ impl Object {
     }
 
     /// Return a member of a structure, union or class, or of what a pointer points to.
-    fn member_(&self, py: Python<'_>, name: &str) -> PyResult<Self> {
-        match self.find(py, name).or_raise()? {
-            Some(member) => Ok(member),
+    fn member_(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        match self.inner.find_member(name).or_raise()? {
+            Some(member) => self.make(member, py),
             None => Err(self.inner.no_such_member(name).into_python()),
         }
     }
 
     /// Return what a designator such as `"a.b[1].c"` or `"[2]"` leads to.
-    fn subobject_(&self, py: Python<'_>, designator: &str) -> PyResult<Self> {
-        Ok(self.other(self.inner.subobject(designator).or_raise()?, py))
+    fn subobject_(&self, py: Python<'_>, designator: &str) -> PyResult<Py<PyAny>> {
+        self.make(self.inner.subobject(designator).or_raise()?, py)
     }
 
     /// Return a pointer to a reference; C's `&`.
-    fn address_of_(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(self.other(self.inner.address_of().or_raise()?, py))
+    fn address_of_(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.make(self.inner.address_of().or_raise()?, py)
     }
 
     /// Return its value as it is now; a value is returned as it is.
-    fn read_(slf: &Bound<'_, Self>) -> PyResult<Py<Self>> {
+    fn read_(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let object = slf.get();
         if let engine::Place::Value(_) = object.inner.place() {
-            return Ok(slf.clone().unbind());
+            return Ok(slf.clone().into_any().unbind());
         }
         let value = if object.has_parts() {
             py.detach(|| object.inner.read())
         } else {
             object.inner.read()
         };
-        Py::new(py, object.other(value.or_raise()?, py))
+        object.make(value.or_raise()?, py)
     }
 
     /// Return the bytes of its value as they are in memory.
@@ -328,7 +322,10 @@ impl Object {
         Ok(Self::new(inner, prog.as_unbound(), prog.py()))
     }
 
-    fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if let Some(index) = small_integer(key) {
+            return self.make(self.inner.subscript(index).or_raise()?, py);
+        }
         if let Ok(slice) = key.cast::<PySlice>() {
             return self.slice(slice);
         }
@@ -345,7 +342,7 @@ impl Object {
             }
             Err(error) => return Err(error),
         };
-        Ok(self.other(self.inner.subscript(index).or_raise()?, py))
+        self.make(self.inner.subscript(index).or_raise()?, py)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -402,7 +399,7 @@ impl Object {
             .ok_or_else(|| self.type_error("'{}' is not iterable"))
     }
 
-    fn slice(&self, slice: &Bound<'_, PySlice>) -> PyResult<Self> {
+    fn slice(&self, slice: &Bound<'_, PySlice>) -> PyResult<Py<PyAny>> {
         let py = slice.py();
         let part = |name| -> PyResult<Option<i64>> { slice.getattr(name)?.extract() };
         let stop = part(intern!(py, "stop"))?;
@@ -413,7 +410,7 @@ impl Object {
             return Err(PyValueError::new_err("object slice step must be 1"));
         }
         let start = part(intern!(py, "start"))?.unwrap_or(0);
-        Ok(self.other(self.inner.slice(start, stop).or_raise()?, py))
+        self.make(self.inner.slice(start, stop).or_raise()?, py)
     }
 }
 
@@ -432,7 +429,7 @@ impl ObjectIterator {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Object>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let index = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if index >= self.length {
             return Ok(None);
@@ -444,7 +441,7 @@ impl ObjectIterator {
         };
         let array = self.array.get();
         let element = array.inner.subscript(index as i64).or_raise()?;
-        Ok(Some(array.other(element, py)))
+        array.make(element, py).map(Some)
     }
 
     fn __length_hint__(&self) -> u64 {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyBool, PyInt};
 
-use super::Object;
+use super::{Object, storage};
 use crate::arguments::{
     literal_to_python, number_of, number_to_python, small_integer, word_to_python,
 };
@@ -23,8 +23,8 @@ impl Object {
         &self,
         other: &'a Bound<'_, PyAny>,
     ) -> PyResult<Option<Cow<'a, engine::Object>>> {
-        if let Ok(other) = other.cast::<Object>() {
-            return Ok(Some(Cow::Borrowed(&other.get().inner)));
+        if let Some(other) = storage::of(other) {
+            return Ok(Some(Cow::Borrowed(&other.inner)));
         }
         match number_of(other)? {
             Some(number) => {
@@ -46,13 +46,17 @@ impl Object {
         is_reflected: bool,
     ) -> PyResult<Py<PyAny>> {
         let py = other.py();
-        if let Some(literal) = small_integer(other)
-            && let Some(result) = self
-                .inner
+        // Python asks for a reflected operator only if the other operand is no object.
+        let simple = if let Some(other) = storage::of(other) {
+            self.inner.binary_word(operator, &other.inner)
+        } else if let Some(literal) = small_integer(other) {
+            self.inner
                 .binary_with_integer(operator, literal, is_reflected)
-                .or_raise()?
-        {
-            return Ok(Py::new(py, self.other(result, py))?.into_any());
+        } else {
+            Ok(None)
+        };
+        if let Some(result) = simple.or_raise()? {
+            return self.make(result.into_object(self.inner.program()), py);
         }
         let Some(operand) = self.operand(other)? else {
             return Ok(py.NotImplemented());
@@ -62,11 +66,11 @@ impl Object {
         } else {
             self.inner.binary(operator, &operand)
         };
-        Ok(Py::new(py, self.other(result.or_raise()?, py))?.into_any())
+        self.make(result.or_raise()?, py)
     }
 
-    fn unary(&self, py: Python<'_>, operator: UnaryOperator) -> PyResult<Self> {
-        Ok(self.other(self.inner.unary(operator).or_raise()?, py))
+    fn unary(&self, py: Python<'_>, operator: UnaryOperator) -> PyResult<Py<PyAny>> {
+        self.make(self.inner.unary(operator).or_raise()?, py)
     }
 
     /// The number that Python takes it for: a boolean is 0 or 1, whatever is in memory.
@@ -105,10 +109,14 @@ impl Object {
 impl Object {
     fn __richcmp__(&self, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
         let py = other.py();
-        let ordering = match small_integer(other) {
-            Some(literal) => self.inner.compare_with_integer(literal).or_raise()?,
-            None => None,
+        let ordering = if let Some(other) = storage::of(other) {
+            self.inner.compare_word(&other.inner)
+        } else if let Some(literal) = small_integer(other) {
+            self.inner.compare_with_integer(literal)
+        } else {
+            Ok(None)
         };
+        let ordering = ordering.or_raise()?;
         let ordering = if ordering.is_some() {
             ordering
         } else {
@@ -208,15 +216,15 @@ impl Object {
         self.binary(other, BinaryOperator::Xor, true)
     }
 
-    fn __neg__(&self, py: Python<'_>) -> PyResult<Self> {
+    fn __neg__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.unary(py, UnaryOperator::Minus)
     }
 
-    fn __pos__(&self, py: Python<'_>) -> PyResult<Self> {
+    fn __pos__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.unary(py, UnaryOperator::Plus)
     }
 
-    fn __invert__(&self, py: Python<'_>) -> PyResult<Self> {
+    fn __invert__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.unary(py, UnaryOperator::Not)
     }
 
@@ -279,7 +287,7 @@ impl Object {
         let number = number_of(&rounded)?.unwrap_or(Number::Float(0.0));
         let rounded =
             engine::Object::from_number(inner.program(), inner.ty().clone(), number, None);
-        Ok(Py::new(py, object.other(rounded.or_raise()?, py))?.into_any())
+        object.make(rounded.or_raise()?, py)
     }
 
     fn __trunc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -9,7 +9,7 @@ use pyo3::types::PyString;
 use super::Program;
 use crate::enums::Flags;
 use crate::errors::{IntoPython, OrRaise, key_error};
-use crate::object::Object;
+use crate::object::storage;
 use crate::symbol::Symbol;
 use crate::types::Type;
 
@@ -21,6 +21,11 @@ impl Program {
         file_name: Option<&str>,
     ) -> PyResult<engine::Type> {
         let inner = &prog.get().inner;
+        if file_name.is_none()
+            && let Some(ty) = inner.known_type(name)
+        {
+            return Ok(ty);
+        }
         prog.py()
             .detach(|| inner.find_type(name, file_name))
             .map_err(|error| match error {
@@ -34,13 +39,21 @@ impl Program {
         name: &str,
         kinds: ObjectKinds,
         file_name: Option<&str>,
-    ) -> PyResult<Object> {
+    ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let inner = &slf.get().inner;
-        let object = py
-            .detach(|| inner.find_object(name, kinds, file_name))
-            .or_raise()?;
-        Ok(Object::new(object, slf.as_unbound(), py))
+        let known = if kinds == ObjectKinds::all() && file_name.is_none() {
+            inner.known_object(name)
+        } else {
+            None
+        };
+        let object = match known {
+            Some(object) => object,
+            None => py
+                .detach(|| inner.find_object(name, kinds, file_name))
+                .or_raise()?,
+        };
+        storage::create(py, object, slf.as_unbound())
     }
 }
 
@@ -64,7 +77,7 @@ impl<'py> FromPyObject<'_, 'py> for SymbolKey<'py> {
 
 #[pymethods]
 impl Program {
-    fn __getitem__(slf: &Bound<'_, Self>, name: &Bound<'_, PyAny>) -> PyResult<Object> {
+    fn __getitem__(slf: &Bound<'_, Self>, name: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let Ok(text) = name.cast::<PyString>() else {
             return Err(key_error(name));
         };
@@ -93,7 +106,7 @@ impl Program {
         name: &str,
         flags: Option<&Bound<'_, PyAny>>,
         filename: Option<&str>,
-    ) -> PyResult<Object> {
+    ) -> PyResult<Py<PyAny>> {
         let kinds = flags.map_or(Ok(ObjectKinds::all()), ObjectKinds::from_python)?;
         if kinds.is_empty() {
             return Err(pyo3::exceptions::PyValueError::new_err(
@@ -105,19 +118,19 @@ impl Program {
 
     /// Return the enumerator or macro called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn constant(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Object> {
+    fn constant(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
         Self::find_object(slf, name, ObjectKinds::CONSTANT, filename)
     }
 
     /// Return the function called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn function(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Object> {
+    fn function(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
         Self::find_object(slf, name, ObjectKinds::FUNCTION, filename)
     }
 
     /// Return the variable called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn variable(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Object> {
+    fn variable(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
         Self::find_object(slf, name, ObjectKinds::VARIABLE, filename)
     }
 

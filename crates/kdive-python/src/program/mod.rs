@@ -204,7 +204,7 @@ impl Program {
 
     /// Read `size` bytes at `address`.
     #[pyo3(signature = (address, size, physical=false))]
-    fn read<'py>(
+    pub(crate) fn read<'py>(
         &self,
         py: Python<'py>,
         address: u64,
@@ -241,12 +241,11 @@ impl Program {
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
         let read = || self.inner.read_c_string(space(physical), address, max_size);
-        let bytes = if self.is_at_hand(space(physical), address, STRING_LENGTH) {
-            read()
-        } else {
-            py.detach(read)
-        }
-        .or_raise()?;
+        let is_at_hand =
+            self.inner
+                .memory()
+                .read_at_hand(space(physical), address, &mut [0; STRING_LENGTH]);
+        let bytes = if is_at_hand { read() } else { py.detach(read) }.or_raise()?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -287,15 +286,21 @@ const STRING_LENGTH: usize = 64;
 const MUCH: usize = 64 << 10;
 
 impl Program {
-    fn read_uint(&self, py: Python<'_>, address: u64, physical: bool, size: u8) -> PyResult<u64> {
+    /// The unsigned number of `size` (1, 2, 4 or 8) bytes at `address`.
+    pub(crate) fn read_uint(
+        &self,
+        py: Python<'_>,
+        address: u64,
+        physical: bool,
+        size: u8,
+    ) -> PyResult<u64> {
         let space = space(physical);
-        let read = || self.inner.read_uint(space, address, size);
-        if self.is_at_hand(space, address, size.into()) {
-            read()
-        } else {
-            py.detach(read)
+        match self.inner.read_uint_at_hand(space, address, size) {
+            Some(number) => Ok(number),
+            None => py
+                .detach(|| self.inner.read_uint(space, address, size))
+                .or_raise(),
         }
-        .or_raise()
     }
 
     /// Fills a buffer, and lets other threads run meanwhile if it may take long.
@@ -306,15 +311,10 @@ impl Program {
         address: u64,
         buffer: &mut [u8],
     ) -> PyResult<()> {
-        if self.is_at_hand(space, address, buffer.len()) {
-            self.inner.read(space, address, buffer)
-        } else {
-            py.detach(|| self.inner.read(space, address, buffer))
+        if buffer.len() < MUCH && self.inner.memory().read_at_hand(space, address, buffer) {
+            return Ok(());
         }
-        .or_raise()
-    }
-
-    fn is_at_hand(&self, space: AddressSpace, address: u64, size: usize) -> bool {
-        size < MUCH && self.inner.memory().is_at_hand(space, address, size)
+        py.detach(|| self.inner.read(space, address, buffer))
+            .or_raise()
     }
 }

@@ -379,9 +379,9 @@ impl MemoryReader for KdumpPages {
         Ok(())
     }
 
-    fn is_at_hand(&self, address: u64, _offset: u64, size: usize) -> bool {
-        let page = address / self.page_size;
-        address % self.page_size + size as u64 <= self.page_size && self.cache.contains(page)
+    fn read_at_hand(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> bool {
+        let (page, within) = (address / self.page_size, address % self.page_size);
+        self.cache.read(page, within as usize, buffer)
     }
 
     fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {

@@ -56,8 +56,8 @@ impl MemoryReader for FileSegment {
         Ok(())
     }
 
-    fn is_at_hand(&self, _address: u64, _offset: u64, _size: usize) -> bool {
-        self.source.is_mapped()
+    fn read_at_hand(&self, address: u64, offset: u64, buffer: &mut [u8]) -> bool {
+        self.source.is_mapped() && self.read(address, offset, buffer).is_ok()
     }
 
     fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
