@@ -2074,6 +2074,51 @@ def _cache_prune(limit: int) -> list[tuple[str, bytes, int, float]]:
 def _cache_verify() -> list[tuple[str, str]]:
     """Return the path of each damaged item, and what is wrong with it."""
 
+@final
+class _BinaryTree:
+    """The addresses of the nodes of a binary tree in order, none of them twice."""
+
+    def __new__(
+        cls, left: _MemberReader, right: _MemberReader, root: SupportsIndex, kind: str
+    ) -> _BinaryTree: ...
+    def __iter__(self) -> _BinaryTree: ...
+    def __next__(self) -> int: ...
+
+@final
+class _Chain:
+    """The addresses of a chain of pointers from `first` on, until one is `end`."""
+
+    def __new__(
+        cls, step: Callable[[int], int], first: SupportsIndex, end: SupportsIndex, kind: str
+    ) -> _Chain: ...
+    def __iter__(self) -> _Chain: ...
+    def __next__(self) -> int: ...
+
+@final
+class _MemberReader:
+    """Reads the pointer-sized member at an offset of the structure at an address."""
+
+    def __new__(cls, prog: Program, offset: SupportsIndex) -> _MemberReader: ...
+    def __call__(self, address: SupportsIndex) -> int:
+        """Read the member of the structure at an address.
+
+        Raises:
+            FaultError: It is not readable.
+        """
+
+@final
+class _Pointers:
+    """Addresses, less an offset, as pointers of a type."""
+
+    def __new__(
+        cls, type: Type, addresses: Iterable[int], offset: SupportsIndex = 0
+    ) -> _Pointers: ...
+    def __iter__(self) -> _Pointers: ...
+    def __next__(self) -> Object: ...
+
+def _words_at(prog: Program, address: SupportsIndex, count: SupportsIndex) -> list[int]:
+    """Read words of the size of a pointer."""
+
 def _linux_helper_direct_mapping_offset(prog: Program) -> int:
     """Return what is subtracted from an address in the direct mapping to get the physical one."""
 

@@ -29,6 +29,7 @@ mod source;
 mod stack;
 mod symbol;
 mod types;
+mod walk;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
@@ -55,6 +56,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<module::RelocatableModule>()?;
     module.add_class::<module::SharedLibraryModule>()?;
     module.add_class::<module::VdsoModule>()?;
+    object::storage::prepare(&py.get_type::<object::Object>());
     module.add_class::<object::Object>()?;
     module.add_class::<options::DebugInfoOptions>()?;
     module.add_class::<parts::TypeEnumerator>()?;
@@ -73,6 +75,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<symbol::Symbol>()?;
     module.add_class::<symbol::SymbolIndex>()?;
     module.add_class::<types::Type>()?;
+    module.add_class::<walk::BinaryTree>()?;
+    module.add_class::<walk::Chain>()?;
+    module.add_class::<walk::MemberReader>()?;
+    module.add_class::<walk::Pointers>()?;
     let set = py.import("collections.abc")?.getattr("Set")?;
     set.call_method1("register", (module.getattr("TypeKindSet")?,))?;
     language::add_constants(py)?;
@@ -106,6 +112,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(program::program_from_core_dump, module)?)?;
     module.add_function(wrap_pyfunction!(program::program_from_kernel, module)?)?;
     module.add_function(wrap_pyfunction!(program::program_from_pid, module)?)?;
+    module.add_function(wrap_pyfunction!(walk::words_at, module)?)?;
     module.add_function(wrap_pyfunction!(lazy_attribute, module)?)?;
     Ok(())
 }

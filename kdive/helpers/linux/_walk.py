@@ -9,7 +9,7 @@ turn the addresses into objects.
 from collections.abc import Callable, Iterable, Iterator
 
 from kdive import Object, Program, Type, TypeKind, offsetof
-from kdive.helpers import ValidationError
+from kdive._native import _BinaryTree, _Chain, _MemberReader, _Pointers
 
 
 def pointer_value(obj: Object, what: str) -> int:
@@ -27,42 +27,33 @@ def pointer_value(obj: Object, what: str) -> int:
 def follow(step: Callable[[int], int], first: int, end: int, kind: str) -> Iterator[int]:
     """Yield addresses from *first* by calling *step* until it returns *end*.
 
-    A cycle that does not contain *end* is found by Brent's algorithm: a marked address is compared with each one that
-    follows and is moved forward at growing distances, which needs no memory.
-
+    :param step: Function of an address that gives the next one; those of `member_reader()` are fastest.
+    :param kind: What the chain is, for the message of the error.
     :raises ValidationError: when the chain runs into a cycle; addresses on the cycle may have been yielded twice
     """
-    marked = address = first
-    steps_left = limit = 64
-    while address != end:
-        yield address
-        address = step(address)
-        if address == marked and address != end:
-            raise ValidationError(f"{kind} {hex(first)} runs into a cycle at {hex(address)}")
-        steps_left -= 1
-        if not steps_left:
-            marked = address
-            limit *= 2
-            steps_left = limit
+    return _Chain(step, first, end, kind)
 
 
 def member_reader(prog: Program, offset: int) -> Callable[[int], int]:
     """Get a function that reads the pointer-sized member at *offset* of the structure at an address."""
-    read_word = prog.read_word
-    if not offset:
-        return read_word
+    return _MemberReader(prog, offset)
 
-    def read(address: int) -> int:
-        return read_word(address + offset)
 
-    return read
+def inorder(prog: Program, root: int, left: int, right: int, kind: str) -> Iterator[int]:
+    """Yield the addresses of the nodes of a binary tree in order.
+
+    :param root: Address of the root, 0 if the tree is empty.
+    :param left: Offset in bytes of the pointer to the left child in a node.
+    :param right: Offset in bytes of the pointer to the right child in a node.
+    :param kind: What the tree is, for the message of the error.
+    :raises ValidationError: if the tree reaches a node twice
+    """
+    return _BinaryTree(_MemberReader(prog, left), _MemberReader(prog, right), root, kind)
 
 
 def pointers(prog: Program, type: Type | str, addresses: Iterable[int]) -> Iterator[Object]:
     """Turn addresses into ``type *`` objects."""
-    pointer_type = prog.pointer_type(prog.type(type))
-    for address in addresses:
-        yield Object(prog, pointer_type, address)
+    return _Pointers(prog.pointer_type(prog.type(type)), addresses)
 
 
 def entries(
@@ -70,7 +61,4 @@ def entries(
 ) -> Iterator[Object]:
     """Turn addresses of the *member* of structures into ``type *`` objects: `container_of()` for many."""
     entry_type = prog.type(type)
-    pointer_type = prog.pointer_type(entry_type)
-    offset = offsetof(entry_type, member)
-    for address in addresses:
-        yield Object(prog, pointer_type, address - offset)
+    return _Pointers(prog.pointer_type(entry_type), addresses, offsetof(entry_type, member))

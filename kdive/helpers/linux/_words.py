@@ -6,6 +6,7 @@ from operator import index
 from typing import Literal
 
 from kdive import IntegerLike, Object, PlatformFlags, Program, TypeKind, sizeof
+from kdive._native import _words_at
 from kdive.helpers.linux._walk import pointer_value
 
 # Larger than any bitmap of the kernel that is walked bit by bit (NR_CPUS, NR_IRQS, section maps).
@@ -17,10 +18,7 @@ def words_at(prog: Program, address: int, count: int) -> list[int]:
 
     :raises FaultError: if the memory can't be read
     """
-    word_size = prog.address_size()
-    data = prog.read(address, count * word_size)
-    order = byte_order(prog)
-    return [int.from_bytes(data[i : i + word_size], order) for i in range(0, len(data), word_size)]
+    return _words_at(prog, address, count)
 
 
 def byte_order(prog: Program) -> Literal["little", "big"]:

@@ -33,12 +33,53 @@ class _Layout(NamedTuple):
     slots: int
 
 
-class _Slot(NamedTuple):
-    """A slot of a node: the range of indices it stands for, both ends included, and what it holds."""
+# A slot of a node: the range of indices it stands for, both ends included, and what it holds.
+_Slot = tuple[int, int, int]
 
-    first: int
-    last: int
-    entry: int
+
+class _Layouts(NamedTuple):
+    """The types of nodes of one program."""
+
+    max_index: int
+    # Nodes of lower types are leaves.
+    range_64: int
+    by_type: dict[int, _Layout]
+    dense: int
+    dense_offset: int
+    dense_slots: int
+
+
+def _layout(prog: Program, name: str) -> _Layout:
+    type = prog.type(name)
+    word = prog.address_size()
+    return _Layout(
+        offsetof(type, "pivot"),
+        sizeof(type.member("pivot").type) // word,
+        offsetof(type, "slot"),
+        sizeof(type.member("slot").type) // word,
+    )
+
+
+def _layouts(prog: Program) -> _Layouts:
+    key = "kdive.maple_tree"
+    cached: _Layouts | None = prog.cache.get(key)
+    if cached is None:
+        leaf = _layout(prog, "struct maple_range_64")
+        range_64 = int(prog["maple_range_64"])
+        node = prog.type("struct maple_node")
+        cached = prog.cache[key] = _Layouts(
+            (1 << 8 * prog.address_size()) - 1,
+            range_64,
+            {
+                int(prog["maple_leaf_64"]): leaf,
+                range_64: leaf,
+                int(prog["maple_arange_64"]): _layout(prog, "struct maple_arange_64"),
+            },
+            int(prog["maple_dense"]),
+            offsetof(node, "slot"),
+            sizeof(node.member("slot").type) // prog.address_size(),
+        )
+    return cached
 
 
 class _Reader:
@@ -46,42 +87,23 @@ class _Reader:
 
     def __init__(self, prog: Program) -> None:
         self._prog = prog
-        self.max_index = (1 << 8 * prog.address_size()) - 1
-        self._range_64 = int(prog["maple_range_64"])
-        leaf = self._layout("struct maple_range_64")
-        self._layouts = {
-            int(prog["maple_leaf_64"]): leaf,
-            self._range_64: leaf,
-            int(prog["maple_arange_64"]): self._layout("struct maple_arange_64"),
-        }
-        node = prog.type("struct maple_node")
-        self._dense_offset = offsetof(node, "slot")
-        self._dense_slots = sizeof(node.member("slot").type) // prog.address_size()
-        self._dense = int(prog["maple_dense"])
-
-    def _layout(self, name: str) -> _Layout:
-        type = self._prog.type(name)
-        word = self._prog.address_size()
-        return _Layout(
-            offsetof(type, "pivot"),
-            sizeof(type.member("pivot").type) // word,
-            offsetof(type, "slot"),
-            sizeof(type.member("slot").type) // word,
-        )
+        self._layouts = _layouts(prog)
+        self.max_index = self._layouts.max_index
 
     def is_leaf(self, node: int) -> bool:
-        return node >> _NODE_TYPE_SHIFT & _NODE_TYPE_MASK < self._range_64
+        return node >> _NODE_TYPE_SHIFT & _NODE_TYPE_MASK < self._layouts.range_64
 
     def slots(self, node: int, first: int, last: int) -> Iterator[_Slot]:
         """Yield the slots of a node that stands for the indices from *first* to *last*."""
         address = node & ~_NODE_MASK
         kind = node >> _NODE_TYPE_SHIFT & _NODE_TYPE_MASK
-        if kind == self._dense:
-            entries = words_at(self._prog, address + self._dense_offset, self._dense_slots)
+        layouts = self._layouts
+        if kind == layouts.dense:
+            entries = words_at(self._prog, address + layouts.dense_offset, layouts.dense_slots)
             for i, entry in enumerate(entries[: last - first + 1]):
-                yield _Slot(first + i, first + i, entry)
+                yield first + i, first + i, entry
             return
-        layout = self._layouts.get(kind)
+        layout = layouts.by_type.get(kind)
         if layout is None:
             raise ValidationError(f"maple tree node {hex(address)} has unknown type {kind}")
         pivots = words_at(self._prog, address + layout.pivots_offset, layout.pivots)
@@ -95,7 +117,7 @@ class _Reader:
                 raise ValidationError(
                     f"maple tree node {hex(address)} has pivot {hex(pivot)} outside of {hex(first)}-{hex(last)}"
                 )
-            yield _Slot(first, pivot, entry)
+            yield first, pivot, entry
             if pivot == last:
                 break
             first = pivot + 1
@@ -110,12 +132,13 @@ def _walk(reader: _Reader, node: int, first: int, last: int, height: int) -> Ite
         raise ValidationError(
             f"maple tree is higher than {_MAX_HEIGHT} nodes at {hex(node & ~_NODE_MASK)}"
         )
-    leaf = reader.is_leaf(node)
-    for slot in reader.slots(node, first, last):
-        if leaf:
-            yield slot
-        elif slot.entry:
-            yield from _walk(reader, slot.entry, slot.first, slot.last, height + 1)
+    slots = reader.slots(node, first, last)
+    if reader.is_leaf(node):
+        yield from slots
+        return
+    for first, last, entry in slots:
+        if entry:
+            yield from _walk(reader, entry, first, last, height + 1)
 
 
 def maple_entries(mt: Object, advanced: bool = False) -> Iterator[tuple[int, int, int]]:
@@ -131,8 +154,8 @@ def maple_entries(mt: Object, advanced: bool = False) -> Iterator[tuple[int, int
         slots = _walk(reader, root, 0, reader.max_index, 1)
     else:
         # A tree of one entry at index 0 has no nodes.
-        slots = iter([_Slot(0, 0, root)])
-    return (slot for slot in slots if slot.entry and (advanced or slot.entry != _ZERO_ENTRY))
+        slots = iter([(0, 0, root)])
+    return (slot for slot in slots if slot[2] and (advanced or slot[2] != _ZERO_ENTRY))
 
 
 def mt_for_each(mt: Object, *, advanced: bool = False) -> Iterator[tuple[int, int, Object]]:
@@ -164,12 +187,10 @@ def _load(mt: Object, index: int) -> int:
     first, last = 0, reader.max_index
     for _ in range(_MAX_HEIGHT):
         node = entry
-        slot = next((s for s in reader.slots(node, first, last) if index <= s.last), None)
-        if slot is None or reader.is_leaf(node):
-            return slot.entry if slot is not None and slot.first <= index else 0
-        if not slot.entry:
-            return 0
-        first, last, entry = slot
+        slots = reader.slots(node, first, last)
+        first, last, entry = next((slot for slot in slots if index <= slot[1]), (0, 0, 0))
+        if not entry or reader.is_leaf(node):
+            return entry if first <= index else 0
     raise ValidationError(
         f"maple tree is higher than {_MAX_HEIGHT} nodes at {hex(entry & ~_NODE_MASK)}"
     )

@@ -6,10 +6,12 @@ from operator import index
 
 from kdive import NULL, IntegerLike, Object, Program, cast, container_of, offsetof
 from kdive.helpers.common.prog import takes_object_or_program_or_default
+from kdive.helpers.linux._walk import entries, member_reader, pointers
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
-from kdive.helpers.linux.idr import idr_find, idr_for_each_entry
+from kdive.helpers.linux.idr import idr_find
 from kdive.helpers.linux.list import list_for_each_entry
 from kdive.helpers.linux.sched import idle_task
+from kdive.helpers.linux.xarray import xarray_entries
 
 __all__ = (
     "find_pid",
@@ -23,6 +25,12 @@ __all__ = (
 
 def _pid_namespace(prog: Program, ns: Object | None) -> Object:
     return prog["init_pid_ns"].address_of_() if ns is None else ns
+
+
+def _pids(prog: Program, ns: Object | None) -> Iterator[int]:
+    """Yield the addresses of the ``struct pid`` of a namespace in ascending order of their IDs."""
+    pids = _pid_namespace(prog, ns).idr.idr_rt.address_of_()
+    return (pid for _, pid in xarray_entries(pids, advanced=True))
 
 
 @takes_object_or_program_or_default
@@ -45,8 +53,7 @@ def for_each_pid(prog: Program, ns: Object | None) -> Iterator[Object]:
     :param ns: ``struct pid_namespace *``; the initial namespace if omitted.
     :return: Iterator of ``struct pid *`` objects.
     """
-    for _, pid in idr_for_each_entry(_pid_namespace(prog, ns).idr.address_of_(), "struct pid"):
-        yield pid
+    return pointers(prog, "struct pid", _pids(prog, ns))
 
 
 def pid_task(pid: Object, pid_type: IntegerLike) -> Object:
@@ -97,15 +104,9 @@ def for_each_task(prog: Program, ns: Object | None, *, idle: bool = False) -> It
                 yield task
     # The members are resolved once, not for every PID.
     role = int(prog["PIDTYPE_PID"])
-    task_type = prog.type("struct task_struct")
-    task_pointer = prog.pointer_type(task_type)
-    link_offset = offsetof(task_type, f"pid_links[{role}]")
-    first_offset = offsetof(prog.type("struct pid"), f"tasks[{role}].first")
-    read_word = prog.read_word
-    for _, pid in idr_for_each_entry(_pid_namespace(prog, ns).idr.address_of_(), "void"):
-        link = read_word(pid.value_() + first_offset)
-        if link:
-            yield Object(prog, task_pointer, link - link_offset)
+    first_link = member_reader(prog, offsetof(prog.type("struct pid"), f"tasks[{role}].first"))
+    links = (link for pid in _pids(prog, ns) if (link := first_link(pid)))
+    yield from entries(prog, "struct task_struct", links, f"pid_links[{role}]")
 
 
 def for_each_task_in_group(task: Object, include_self: bool = False) -> Iterator[Object]:

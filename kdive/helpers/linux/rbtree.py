@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from kdive import NULL, Object, Program, Type, container_of, offsetof
 from kdive.helpers import ValidationError
-from kdive.helpers.linux._walk import entries, pointer_value, pointers
+from kdive.helpers.linux._walk import entries, inorder, pointer_value, pointers
 
 __all__ = (
     "RB_EMPTY_NODE",
@@ -164,17 +164,9 @@ def _root_address(root: Object) -> int:
 
 
 def _inorder(root: Object) -> Iterator[int]:
-    nodes = _Nodes(root.prog_)
-    pending: list[_Node] = []
-    address = _root_address(root)
-    while address or pending:
-        while address:
-            node = nodes.read(address)
-            pending.append(node)
-            address = node.left
-        node = pending.pop()
-        yield node.address
-        address = node.right
+    prog = root.prog_
+    left, right = (offsetof(prog.type("struct rb_node"), m) for m in ("rb_left", "rb_right"))
+    return inorder(prog, _root_address(root), left, right, "red-black tree")
 
 
 def _preorder(root: Object) -> Iterator[int]:

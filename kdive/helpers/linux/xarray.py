@@ -136,18 +136,31 @@ def xa_load(xa: Object, index: IntegerLike, *, advanced: bool = False) -> Object
     return Object(xa.prog_, "void *", _load(xa, to_index(index), advanced))
 
 
-def _walk(
-    reader: _Reader, entry: int, first_index: int, parent_shift: int
-) -> Iterator[tuple[int, int]]:
-    shift, slots = reader.node(entry, parent_shift)
-    for slot, child in enumerate(slots):
-        if not child or _sibling_slot(child, reader.width) is not None:
-            continue
-        index = first_index + (slot << shift)
-        if _is_node(child):
-            yield from _walk(reader, child, index, shift)
+def _walk(reader: _Reader, root: int, advanced: bool) -> Iterator[tuple[int, int]]:
+    """Yield the visible entries below a node, from left to right."""
+    # Nodes whose slots are being gone through, with the index of their first slot.
+    width = reader.width
+    shift, slots = reader.node(root, reader.max_shift)
+    first_index, remaining = 0, enumerate(slots)
+    above: list[tuple[int, int, enumerate[int]]] = []
+    while True:
+        for slot, child in remaining:
+            if not child & _INTERNAL_MASK:
+                # Most entries are pointers, and most slots are empty.
+                if child:
+                    yield first_index + (slot << shift), child
+            elif _is_node(child):
+                above.append((first_index, shift, remaining))
+                first_index += slot << shift
+                shift, slots = reader.node(child, shift)
+                remaining = enumerate(slots)
+                break
+            elif _sibling_slot(child, width) is None and _visible(child, advanced):
+                yield first_index + (slot << shift), child
         else:
-            yield index, child
+            if not above:
+                return
+            first_index, shift, remaining = above.pop()
 
 
 def xarray_entries(xa: Object, advanced: bool = False) -> Iterator[tuple[int, int]]:
@@ -159,11 +172,8 @@ def xarray_entries(xa: Object, advanced: bool = False) -> Iterator[tuple[int, in
     """
     head: int = xa.xa_head.value_()
     if _is_node(head):
-        reader = _Reader(xa)
-        found = _walk(reader, head, 0, reader.max_shift)
-    else:
-        found = iter([(0, head)])
-    return ((index, entry) for index, entry in found if _visible(entry, advanced))
+        return _walk(_Reader(xa), head, advanced)
+    return iter([(0, head)] if _visible(head, advanced) else [])
 
 
 def xa_for_each(xa: Object, *, advanced: bool = False) -> Iterator[tuple[int, Object]]:
