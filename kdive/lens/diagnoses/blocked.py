@@ -14,13 +14,12 @@ from kdive.helpers.linux.locking import (
     rwsem_owner,
 )
 from kdive.helpers.linux.pid import for_each_task
-from kdive.helpers.linux.sched import task_since_last_arrival_ns, task_state_to_char
+from kdive.helpers.linux.sched import task_state_to_char
+from kdive.lens.clock import seconds_since_last_run
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import Checked, Finding, Item, NoOptions, Row, Severity, column, diagnosis
 from kdive.lens.needs import Needs
 from kdive.lens.text import count_text, string, symbol_name
-
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class BlockedTask(Row):
     tid: int = column("the thread", "TID")
     pid: int = column("the process", "PID")
     command: str = column("its name", "COMMAND")
-    since_s: float = column("seconds since it last got a CPU", "SINCE (s)")
+    since_s: float | None = column("seconds since it last got a CPU", "SINCE (s)")
     function: str = column(
         "where it waits: the innermost function that is not one of the scheduler or of locks"
     )
@@ -78,8 +77,7 @@ def _row(task: Object, trace: StackTrace) -> BlockedTask:
         tid=task.pid.value_(),
         pid=task.tgid.value_(),
         command=string(task.comm),
-        # The clocks of CPUs may differ by a little.
-        since_s=round(max(0, task_since_last_arrival_ns(task)) / _NS_PER_S, 3),
+        since_s=seconds_since_last_run(task),
         function=_wait_channel(prog, trace),
         waits_for=_kind(wait) if wait else "",
         lock=int(wait.lock) if wait else None,

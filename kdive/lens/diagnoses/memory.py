@@ -9,7 +9,7 @@ from kdive.helpers.linux.hugetlb import for_each_hstate, huge_page_size
 from kdive.helpers.linux.mm import totalram_pages
 from kdive.helpers.linux.vmstat import global_node_page_state, global_zone_page_state
 from kdive.lens.context import Context
-from kdive.lens.diagnosis import Checked, Item, NoOptions, Row, column, diagnosis
+from kdive.lens.diagnosis import Checked, Item, NoOptions, Note, Row, column, diagnosis
 from kdive.lens.needs import Needs, variable
 
 _KIB = 1024
@@ -62,16 +62,14 @@ def memory(context: Context[NoOptions]) -> Iterator[Item]:
         "kernel stacks": (stacks_bytes, "NR_KERNEL_STACK_KB"),
         "page tables": (_state(prog, "NR_PAGETABLE") * page_bytes, "NR_PAGETABLE"),
     }
-    with context.tolerate("the counts of per-CPU memory"):
-        # Each page of a chunk stands for one page of every CPU.
-        pages = _number(prog, "pcpu_nr_populated", "unsigned long") * _number(
-            prog, "pcpu_nr_units", "int"
-        )
-        uses["per-CPU"] = pages * page_bytes, "pcpu_nr_populated * pcpu_nr_units"
-    with context.tolerate("the count of vmalloc pages"):
-        pages = variable(prog, "nr_vmalloc_pages", "atomic_long_t").counter.value_()
-        # Stacks are made of such pages too, so they would count twice.
-        uses["vmalloc"] = max(0, pages * page_bytes - stacks_bytes), "nr_vmalloc_pages - stacks"
+    for kind, pages_of, source in _COUNTED_ELSEWHERE:
+        try:
+            size = pages_of(prog) * page_bytes
+        except LookupError:
+            yield Note(f"{kind} memory is not known: the kernel keeps no symbol for {source}")
+            continue
+        # Stacks are made of vmalloc pages, so they would count twice.
+        uses[kind] = max(0, size - stacks_bytes) if kind == "vmalloc" else size, source
     for hstate in context.walk(for_each_hstate(prog), "the sizes of huge pages"):
         size = huge_page_size(hstate).value_()
         count = hstate.nr_huge_pages.value_()
@@ -92,5 +90,17 @@ def _state(prog: Program, name: str) -> int:
     return global_node_page_state(prog, item)
 
 
-def _number(prog: Program, name: str, type: str) -> int:
-    return int(variable(prog, name, type))
+def _percpu_pages(prog: Program) -> int:
+    # Each page of a chunk stands for one page of every CPU.
+    populated = variable(prog, "pcpu_nr_populated", "unsigned long").value_()
+    return int(populated * variable(prog, "pcpu_nr_units", "int").value_())
+
+
+def _vmalloc_pages(prog: Program) -> int:
+    return int(variable(prog, "nr_vmalloc_pages", "atomic_long_t").counter.value_())
+
+
+_COUNTED_ELSEWHERE = (
+    ("per-CPU", _percpu_pages, "pcpu_nr_populated * pcpu_nr_units"),
+    ("vmalloc", _vmalloc_pages, "nr_vmalloc_pages"),
+)

@@ -7,12 +7,8 @@ from typing import ClassVar
 from kdive import Object
 from kdive.helpers.linux.mm import task_rss, task_vsize
 from kdive.helpers.linux.pid import for_each_task
-from kdive.helpers.linux.sched import (
-    task_cpu,
-    task_on_cpu,
-    task_since_last_arrival_ns,
-    task_state_to_char,
-)
+from kdive.helpers.linux.sched import task_cpu, task_on_cpu, task_state_to_char
+from kdive.lens.clock import seconds_since_last_run
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import (
     Checked,
@@ -27,7 +23,6 @@ from kdive.lens.diagnosis import (
 from kdive.lens.needs import Needs
 from kdive.lens.text import count_text, string
 
-_NS_PER_S = 1_000_000_000
 # The kernel's own watchdog reports tasks that have been blocked for this long (hung_task_timeout_secs).
 _BLOCKED_S = 120
 _EVIDENCE = 5
@@ -88,7 +83,7 @@ def tasks(context: Context[TasksOptions]) -> Iterator[Item]:
                 address=int(task),
                 state=state,
                 on_cpu=task_on_cpu(task),
-                since_s=_since_s(task_since_last_arrival_ns(task)),
+                since_s=seconds_since_last_run(task),
                 vsize_bytes=sizes[mm][0],
                 rss_bytes=sizes[mm][1],
                 command=comm if mm or state == "Z" else f"[{comm}]",
@@ -106,11 +101,6 @@ def _sizes(task: Object) -> tuple[int, int]:
     """Get the size of the address space of a task and the memory that it uses, in bytes."""
     prog = task.prog_
     return task_vsize(task), task_rss(prog, task).total * prog["PAGE_SIZE"].value_()
-
-
-def _since_s(nanoseconds: int) -> float | None:
-    # The clocks of CPUs may differ by a little.
-    return round(max(0, nanoseconds) / _NS_PER_S, 3)
 
 
 def _blocked(rows: list[Task]) -> Finding:
