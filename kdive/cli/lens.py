@@ -14,7 +14,7 @@ from kdive.cli.errors import UserError
 from kdive.cli.options import Options, add_log, add_symbols, add_target
 from kdive.lens import runner
 from kdive.lens.catalog import all_diagnoses
-from kdive.lens.diagnosis import Diagnosis, Severity
+from kdive.lens.diagnosis import Diagnosis, Options as DiagnosisOptions, Severity
 from kdive.lens.report import (
     Report,
     report_json,
@@ -172,10 +172,11 @@ def _add_diagnoses_options(
                 )
 
 
-def _options_of(diagnosis: Diagnosis[Any], options: LensOptions) -> object:
+def _options_of(diagnosis: Diagnosis[Any], options: LensOptions) -> DiagnosisOptions:
     given = vars(options)
     names = [made.name for made in dataclasses.fields(diagnosis.options)]
-    return diagnosis.options(**{name: given[name] for name in names if name in given})
+    made: DiagnosisOptions = diagnosis.options(**{n: given[n] for n in names if n in given})
+    return made
 
 
 def _chosen(options: LensOptions, known: Mapping[str, Diagnosis[Any]]) -> list[Diagnosis[Any]]:

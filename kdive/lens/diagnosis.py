@@ -5,17 +5,23 @@ import enum
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 
 from kdive.lens.needs import Needs
 
 if TYPE_CHECKING:
     from kdive.lens.context import Context
 
-OptionsT = TypeVar("OptionsT")
-
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_OPTION_TYPES = (bool, int, float, str)
+_LAYOUTS = ("table", "record", "lines")
 
 
 class Severity(enum.IntEnum):
@@ -29,16 +35,6 @@ class Severity(enum.IntEnum):
     """Something does not work at all."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of a table. A table is a dataclass derived from this one whose fields are made by `column()`."""
-
-    title: ClassVar[str]
-    """What the table is called."""
-    layout: ClassVar[str] = "table"
-    """How text shows it: ``table``; ``record``, a line for each column; or ``lines``, only the values."""
-
-
 def column(sentence: str, header: str = "", *, hexadecimal: bool = False) -> Any:
     """Make a field of a row.
 
@@ -50,6 +46,32 @@ def column(sentence: str, header: str = "", *, hexadecimal: bool = False) -> Any
     return field(metadata={"sentence": sentence, "header": header, "hexadecimal": hexadecimal})
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(column,))
+@dataclass(frozen=True)
+class Row:
+    """A line of a table. A table is a class derived from this one whose fields are made by `column()`.
+
+    >>> class Module(Row, title="Modules"):
+    ...     name: str = column("its name", "NAME")
+    ...     size_bytes: int = column("memory that it takes, in bytes", "SIZE")
+
+    Raises:
+        TypeError: What is declared contradicts itself.
+    """
+
+    title: ClassVar[str]
+    """What the table is called."""
+    layout: ClassVar[str]
+    """How text shows it: ``table``; ``record``, a line for each column; or ``lines``, only the values."""
+
+    def __init_subclass__(cls, *, title: str, layout: str = "table") -> None:
+        if layout not in _LAYOUTS:
+            raise TypeError(f"{cls.__name__} has the unknown layout {layout!r}")
+        cls.title, cls.layout = title, layout
+        dataclass(frozen=True)(cls)
+        _check_fields(cls, "column")
+
+
 def option(default: bool | int | float | str, sentence: str) -> Any:
     """Make a field of a diagnosis's options: a flag of the command line with the field's name.
 
@@ -58,6 +80,36 @@ def option(default: bool | int | float | str, sentence: str) -> Any:
         sentence: What it does, with its unit.
     """
     return field(default=default, metadata={"sentence": sentence})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(option,))
+@dataclass(frozen=True)
+class Options:
+    """The options of a diagnosis: a class derived from this one whose fields are made by `option()`.
+
+    Raises:
+        TypeError: What is declared contradicts itself.
+    """
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+        _check_fields(cls, "option")
+        for made in dataclasses.fields(cls):
+            if made.default is True:
+                raise TypeError(f"a flag can't turn off the option {cls.__name__}.{made.name}")
+
+
+def _check_fields(made: type[Row] | type[Options], by: str) -> None:
+    for part in dataclasses.fields(made):
+        if not part.metadata.get("sentence"):
+            raise TypeError(f"make {made.__name__}.{part.name} with {by}()")
+
+
+class NoOptions(Options):
+    """The options of a diagnosis that has none."""
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -111,11 +163,6 @@ Item: TypeAlias = Row | Finding | Checked | Note | Damage | Progress
 
 
 @dataclass(frozen=True)
-class NoOptions:
-    """The options of a diagnosis that has none."""
-
-
-@dataclass(frozen=True)
 class Diagnosis(Generic[OptionsT]):
     """A question and the code that answers it; made by `diagnosis()`.
 
@@ -130,7 +177,6 @@ class Diagnosis(Generic[OptionsT]):
     rows: tuple[type[Row], ...]
     """The tables that it fills, in the order of the report."""
     options: type[OptionsT]
-    """A frozen dataclass whose fields are made by `option()`."""
     needs: Needs
     standard: bool
     """Whether ``kdive lens`` runs it when none is named."""
@@ -142,34 +188,6 @@ class Diagnosis(Generic[OptionsT]):
             )
         if not self.sentence:
             raise TypeError(f"diagnosis {self.name}: the sentence is empty")
-        for row in self.rows:
-            self._check_row(row)
-        for made in dataclasses.fields(self.options):  # type: ignore[arg-type]
-            if "sentence" not in made.metadata or not isinstance(made.default, _OPTION_TYPES):
-                raise TypeError(f"diagnosis {self.name}: make its option {made.name} with option()")
-            if made.default is True:
-                raise TypeError(
-                    f"diagnosis {self.name}: a flag can't turn off the option {made.name}"
-                )
-
-    def _check_row(self, row: type) -> None:
-        if not (
-            issubclass(row, Row)
-            and "title" in row.__dict__
-            and "__dataclass_fields__" in row.__dict__
-        ):
-            raise TypeError(
-                f"diagnosis {self.name}: {row.__name__} must be a dataclass derived from Row with a title"
-            )
-        if row.layout not in ("table", "record", "lines"):
-            raise TypeError(
-                f"diagnosis {self.name}: {row.__name__} has the unknown layout {row.layout!r}"
-            )
-        for made in dataclasses.fields(row):
-            if not made.metadata.get("sentence"):
-                raise TypeError(
-                    f"diagnosis {self.name}: make {row.__name__}.{made.name} with column()"
-                )
 
 
 def diagnosis(

@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 from kdive.lens.diagnosis import (
     Checked,
@@ -80,6 +81,6 @@ class Result:
         return self.status == Status.OK
 
     @classmethod
-    def of(cls, diagnosis: Diagnosis[object]) -> "Result":
+    def of(cls, diagnosis: Diagnosis[Any]) -> "Result":
         """Return the empty result of a diagnosis."""
         return cls(diagnosis.name, diagnosis.sentence, diagnosis.rows)

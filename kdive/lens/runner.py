@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Never
 
 from kdive import Program, ProgramFlags, set_default_prog
-from kdive.lens.diagnosis import Diagnosis, Progress
+from kdive.lens.diagnosis import Diagnosis, Options, Progress
 from kdive.lens.result import Result, Status
 from kdive.lens.worker import End, answer
 
@@ -43,7 +43,7 @@ class Task:
     """A diagnosis to be run, and its options."""
 
     diagnosis: Diagnosis[Any]
-    options: object
+    options: Options
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdive import MissingDebugInfoError, Program
 from kdive.lens.context import DAMAGES, Context
-from kdive.lens.diagnosis import Diagnosis, Item, Row
+from kdive.lens.diagnosis import Diagnosis, Item, Options, Row
 from kdive.lens.result import Result, Status
 
 
@@ -20,7 +20,7 @@ class End:
     details: str = ""
 
 
-def answer(prog: Program, diagnosis: Diagnosis[Any], options: object) -> Iterator[Item | End]:
+def answer(prog: Program, diagnosis: Diagnosis[Any], options: Options) -> Iterator[Item | End]:
     """Run a diagnosis and yield what it does, the damage it met, and how it ended.
 
     No exception of the diagnosis gets out, but for those that end a process.
@@ -55,7 +55,7 @@ def answer(prog: Program, diagnosis: Diagnosis[Any], options: object) -> Iterato
         yield End(Status.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def run_here(prog: Program, diagnosis: Diagnosis[Any], options: object | None = None) -> Result:
+def run_here(prog: Program, diagnosis: Diagnosis[Any], options: Options | None = None) -> Result:
     """Run a diagnosis in this process, without limits, and return its result.
 
     Args:

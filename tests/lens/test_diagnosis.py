@@ -1,8 +1,7 @@
 """What a diagnosis may declare; what is wrong shows when it is made."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import FrozenInstanceError, field, fields
 
 import pytest
 
@@ -11,6 +10,7 @@ from kdive.lens import (
     Item,
     Needs,
     NoOptions,
+    Options,
     Row,
     all_diagnoses,
     column,
@@ -23,65 +23,51 @@ def nothing(_context: Context[NoOptions]) -> Iterator[Item]:
     return iter(())
 
 
-@dataclass(frozen=True)
-class Good(Row):
-    title: ClassVar[str] = "Good"
-    size: int = column("its size in bytes")
-
-
-@dataclass(frozen=True)
-class WithoutTitle(Row):
-    size: int = column("its size in bytes")
-
-
-@dataclass(frozen=True)
-class WithoutSentence(Row):
-    title: ClassVar[str] = "Bad"
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class OddLayout(Row):
-    title: ClassVar[str] = "Odd"
-    layout: ClassVar[str] = "pie chart"
-    size: int = column("its size in bytes")
-
-
 @pytest.mark.parametrize("name", ["Upper", "under_score", "", "-dash", "two--dashes", "a/b"])
 def test_a_name_is_one_for_commands_and_files(name: str) -> None:
     with pytest.raises(TypeError, match="is no name for a diagnosis"):
         diagnosis(name, "A sentence.", rows=(), options=NoOptions)(nothing)
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        (WithoutTitle, "must be a dataclass derived from Row with a title"),
-        (WithoutSentence, r"make WithoutSentence.size with column\(\)"),
-        (OddLayout, "unknown layout 'pie chart'"),
-        (int, "must be a dataclass derived from Row"),
-    ],
-)
-def test_rows_are_described(row: type[Row], message: str) -> None:
-    with pytest.raises(TypeError, match=message):
-        diagnosis("test", "A sentence.", rows=(Good, row), options=NoOptions)(nothing)
+def test_a_row_is_a_dataclass_that_can_not_be_changed() -> None:
+    class Good(Row, title="Good", layout="record"):
+        size: int = column("its size in bytes", "SIZE")
+
+    row = Good(3)
+    assert (row, row.size, Good.title, Good.layout) == (Good(size=3), 3, "Good", "record")
+    (made,) = fields(row)
+    assert made.metadata["header"] == "SIZE"
+    with pytest.raises(FrozenInstanceError):
+        row.size = 4  # type: ignore[misc]
+
+
+def test_rows_are_described() -> None:
+    with pytest.raises(TypeError, match="title"):
+
+        class WithoutTitle(Row):  # type: ignore[call-arg]
+            size: int = column("its size in bytes")
+
+    with pytest.raises(TypeError, match=r"make WithoutSentence.size with column\(\)"):
+
+        class WithoutSentence(Row, title="Bad"):
+            size: int = 0
+
+    with pytest.raises(TypeError, match="OddLayout has the unknown layout 'pie chart'"):
+
+        class OddLayout(Row, title="Odd", layout="pie chart"):
+            size: int = column("its size in bytes")
 
 
 def test_options_are_described() -> None:
-    @dataclass(frozen=True)
-    class Undescribed:
-        size: int = field(default=1)
+    with pytest.raises(TypeError, match=r"make Undescribed.size with option\(\)"):
 
-    @dataclass(frozen=True)
-    class CannotBeTurnedOff:
-        every: bool = option(True, "list all")
+        class Undescribed(Options):
+            size: int = field(default=1)
 
-    for options, message in (
-        (Undescribed, r"make its option size with option\(\)"),
-        (CannotBeTurnedOff, "a flag can't turn off the option every"),
-    ):
-        with pytest.raises(TypeError, match=message):
-            diagnosis("test", "A sentence.", rows=(), options=options)(nothing)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"can't turn off the option CannotBeTurnedOff.every"):
+
+        class CannotBeTurnedOff(Options):
+            every: bool = option(True, "list all")
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,20 @@
 """What reports look like: text for people, JSON for programs, a folder of files."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from kdive.lens import Checked, Damage, Finding, Note, Result, Row, Severity, Status, column
 from kdive.lens.report import Report, report_json, result_text, summary_text, write_directory
 
 
-@dataclass(frozen=True)
-class Thing(Row):
-    title: ClassVar[str] = "Things"
+class Thing(Row, title="Things"):
     name: str = column("its name", "Name")
     address: int | None = column("struct thing", hexadecimal=True)
     count: int | None = column("how many")
     is_live: bool = column("whether it lives", "Live")
 
 
-@dataclass(frozen=True)
-class Facts(Row):
-    title: ClassVar[str] = "Facts"
-    layout: ClassVar[str] = "record"
+class Facts(Row, title="Facts", layout="record"):
     release: str = column("a release", "RELEASE")
     frames: tuple[str, ...] = column("functions", "STACK")
 

@@ -1,8 +1,6 @@
 """Blocked tasks: what each waits for, who holds that, and those that wait for each other."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object, Program, StackTrace
 from kdive.helpers.linux.locking import (
@@ -22,11 +20,9 @@ from kdive.lens.needs import Needs
 from kdive.lens.text import count_text, string, symbol_name
 
 
-@dataclass(frozen=True)
-class BlockedTask(Row):
+class BlockedTask(Row, title="Blocked tasks"):
     """A task in the state D."""
 
-    title: ClassVar[str] = "Blocked tasks"
     tid: int = column("the thread", "TID")
     pid: int = column("the process", "PID")
     command: str = column("its name", "COMMAND")

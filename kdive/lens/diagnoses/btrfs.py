@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Object, Program
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
@@ -26,6 +25,7 @@ from kdive.lens.diagnosis import (
     Checked,
     Finding,
     Item,
+    Options,
     Row,
     Severity,
     column,
@@ -41,12 +41,9 @@ _DUPLICATE = re.compile(rb"BTRFS.*duplicate device .*")
 _HOLDERS_NAMED = 5
 
 
-@dataclass(frozen=True)
-class FileSystem(Row):
+class FileSystem(Row, title="File systems", layout="record"):
     """A ``struct btrfs_fs_devices`` of the cache ``fs_uuids``, with its ``struct btrfs_fs_info`` if it is open."""
 
-    title: ClassVar[str] = "File systems"
-    layout: ClassVar[str] = "record"
     fs_uuid: str = column("the file system's UUID", "FS UUID")
     metadata_uuid: str | None = column(
         "the UUID in its metadata, where the kernel keeps one", "METADATA UUID"
@@ -74,11 +71,9 @@ class FileSystem(Row):
     mount_options: int | None = column("fs_info.mount_opt", "mount opt", hexadecimal=True)
 
 
-@dataclass(frozen=True)
-class SuperBlock(Row):
+class SuperBlock(Row, title="Super blocks"):
     """The ``struct super_block`` of a file system that is open."""
 
-    title: ClassVar[str] = "Super blocks"
     fs_uuid: str = column("the file system's UUID", "FS UUID")
     address: int = column("struct super_block", "super_block", hexadecimal=True)
     active: int = column("active references: mounts and open uses", "sb ref count")
@@ -92,11 +87,9 @@ class SuperBlock(Row):
     inode_flags: int = column("s_iflags", "i_flags", hexadecimal=True)
 
 
-@dataclass(frozen=True)
-class Mount(Row):
+class Mount(Row, title="Mounts"):
     """A ``struct mount`` of a file system, also one that no path leads to any more."""
 
-    title: ClassVar[str] = "Mounts"
     fs_uuid: str = column("the file system's UUID", "FS UUID")
     address: int = column("struct mount", hexadecimal=True)
     mount_point: str = column("where it is or was mounted", "Mount Point")
@@ -111,11 +104,9 @@ class Mount(Row):
     expiry_mark: int = column("mnt_expiry_mark", "Mount Expiry Mark")
 
 
-@dataclass(frozen=True)
-class Device(Row):
+class Device(Row, title="Devices"):
     """A ``struct btrfs_device``."""
 
-    title: ClassVar[str] = "Devices"
     fs_uuid: str = column("the file system's UUID", "FS UUID")
     address: int = column("struct btrfs_device", hexadecimal=True)
     name: str = column("the path under which it was scanned", "Name")
@@ -130,11 +121,9 @@ class Device(Row):
     dev_uuid: str = column("its own UUID", "device UUID")
 
 
-@dataclass(frozen=True)
-class Holder(Row):
+class Holder(Row, title="Holders"):
     """What keeps a file system alive that is mounted nowhere."""
 
-    title: ClassVar[str] = "Holders"
     fs_uuid: str = column("the file system's UUID", "FS UUID")
     pid: int = column("the process", "PID")
     command: str = column("its name")
@@ -142,8 +131,7 @@ class Holder(Row):
     path: str = column("what it holds, seen from the root of the file system or of the mount")
 
 
-@dataclass(frozen=True)
-class BtrfsOptions:
+class BtrfsOptions(Options):
     """Options of the diagnosis."""
 
     holders: bool = option(

@@ -1,8 +1,6 @@
 """Delayed works that wait for a timer which does not come."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cpu
 from kdive.helpers.linux.workqueue import for_each_delayed_work_timer, workqueue_name
@@ -13,6 +11,7 @@ from kdive.lens.diagnosis import (
     Finding,
     Item,
     Note,
+    Options,
     Row,
     Severity,
     column,
@@ -27,11 +26,9 @@ _LATE_S = 10
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class DelayedWork(Row):
+class DelayedWork(Row, title="Delayed works"):
     """A ``struct delayed_work`` whose timer is running."""
 
-    title: ClassVar[str] = "Delayed works"
     cpu: int = column("the CPU whose timers hold it", "CPU")
     state: str = column("whether that CPU is online or offline")
     timer: int = column("struct timer_list", hexadecimal=True)
@@ -46,8 +43,7 @@ class DelayedWork(Row):
     base: str = column("the timer base")
 
 
-@dataclass(frozen=True)
-class DelayedWorksOptions:
+class DelayedWorksOptions(Options):
     """Options of the diagnosis."""
 
     every: bool = option(False, "also list those on online CPUs that are not overdue")

@@ -1,29 +1,23 @@
 """The kernel's log."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive.helpers.linux.printk import get_printk_records
 from kdive.lens.context import Context
-from kdive.lens.diagnosis import Checked, Item, Row, column, diagnosis, option
+from kdive.lens.diagnosis import Checked, Item, Options, Row, column, diagnosis, option
 
 _NS_PER_S = 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Message(Row):
+class Message(Row, title="Kernel log", layout="table"):
     """A record of the log."""
 
-    title: ClassVar[str] = "Kernel log"
-    layout: ClassVar[str] = "table"
     time_s: float = column("when it was logged, in seconds since the start", "TIME")
     level: int = column("how important it is: 0 emergency … 7 debugging", "LEVEL")
     text: str = column("the message", "MESSAGE")
 
 
-@dataclass(frozen=True)
-class DmesgOptions:
+class DmesgOptions(Options):
     """Options of the diagnosis."""
 
     level: int = option(

@@ -1,13 +1,12 @@
 """The management datagrams (MADs) of InfiniBand: what is queued to be sent (drivers/infiniband/core/mad.c)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Object, container_of
 from kdive.helpers.linux.list import list_for_each_entry
 from kdive.lens.context import Context
-from kdive.lens.diagnosis import Checked, Finding, Item, Row, Severity, column, diagnosis
+from kdive.lens.diagnosis import Checked, Finding, Item, Options, Row, Severity, column, diagnosis
 from kdive.lens.needs import Needs
 from kdive.lens.text import count_text, string
 
@@ -38,11 +37,9 @@ _CM_MESSAGES = {
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class QueuePair(Row):
+class QueuePair(Row, title="Queue pairs"):
     """A ``struct ib_mad_qp_info``: a queue pair for management datagrams."""
 
-    title: ClassVar[str] = "Queue pairs"
     device: str = column("the device")
     port: int = column("the port")
     name: str = column("SMI (queue pair 0) or GSI (queue pair 1)", "QP")
@@ -56,11 +53,9 @@ class QueuePair(Row):
     )
 
 
-@dataclass(frozen=True)
-class Datagram(Row):
+class Datagram(Row, title="Datagrams"):
     """A ``struct ib_mad_send_wr_private``: a datagram on its way out."""
 
-    title: ClassVar[str] = "Datagrams"
     device: str = column("the device")
     port: int = column("the port")
     queue_pair: str = column("SMI or GSI", "QP")
@@ -74,8 +69,7 @@ class Datagram(Row):
     retries_left: int = column("how often it will be sent again")
 
 
-@dataclass(frozen=True)
-class IbMadOptions:
+class IbMadOptions(Options):
     """The diagnosis has no options."""
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Architecture, Object, Program, cast
 from kdive.helpers.linux.bitops import test_bit
@@ -18,7 +18,16 @@ from kdive.helpers.linux.irq import (
 from kdive.helpers.linux.module import address_to_module
 from kdive.helpers.linux.percpu import per_cpu, per_cpu_ptr
 from kdive.lens.context import Context
-from kdive.lens.diagnosis import Checked, Finding, Item, Row, Severity, column, diagnosis
+from kdive.lens.diagnosis import (
+    Checked,
+    Finding,
+    Item,
+    NoOptions,
+    Row,
+    Severity,
+    column,
+    diagnosis,
+)
 from kdive.lens.needs import Needs
 from kdive.lens.text import count_text, string
 
@@ -29,12 +38,9 @@ _DIGITS_IN_LINE, _DIGITS_IN_GROUP = 64, 8
 _CONSUMERS_NAMED = 5
 
 
-@dataclass(frozen=True)
-class Matrix(Row):
+class Matrix(Row, title="System vector matrix", layout="record"):
     """``vector_matrix``, the ``struct irq_matrix`` that hands out vectors."""
 
-    title: ClassVar[str] = "System vector matrix"
-    layout: ClassVar[str] = "record"
     matrix_bits: int = column("vectors of a CPU", "Vector bits")
     alloc_start: int = column("the first vector that can be handed out", "Vector allocation start")
     alloc_end: int = column("the first one after those", "Vector allocation end")
@@ -47,11 +53,9 @@ class Matrix(Row):
     online_maps: int = column("CPUs whose vectors can be handed out", "Online maps")
 
 
-@dataclass(frozen=True)
-class CpuMap(Row):
+class CpuMap(Row, title="Per-CPU IRQ vector map"):
     """What the matrix counts for a CPU: a ``struct cpumap``."""
 
-    title: ClassVar[str] = "Per-CPU IRQ vector map"
     cpu: int = column("the CPU", "CPU")
     online: bool = column("whether its vectors can be handed out")
     available: int = column("vectors left", "Available")
@@ -60,21 +64,17 @@ class CpuMap(Row):
     managed_allocated: int = column("those of them that are in use", "Managed Allocated")
 
 
-@dataclass(frozen=True)
-class Bitmap(Row):
+class Bitmap(Row, title="Vectors in use"):
     """Which vectors of a CPU have an entry in ``vector_irq``, 64 in a line."""
 
-    title: ClassVar[str] = "Vectors in use"
     cpu: int = column("the CPU", "CPU")
     first: int = column("the first vector of the line", "from")
     used: str = column("1: has an entry, 0: has none; in groups of eight", "vectors")
 
 
-@dataclass(frozen=True)
-class CpuTotals(Row):
+class CpuTotals(Row, title="Totals"):
     """The vectors of an online CPU by ``vector_irq``, and why the matrix counts others as available."""
 
-    title: ClassVar[str] = "Totals"
     cpu: int = column("the CPU", "CPU")
     total: int = column("all its vectors", "Total Vectors")
     used: int = column("entries in vector_irq", "Used Vectors")
@@ -96,11 +96,9 @@ class CpuTotals(Row):
     )
 
 
-@dataclass(frozen=True)
-class Vector(Row):
+class Vector(Row, title="Vectors"):
     """A vector with an entry in ``vector_irq``."""
 
-    title: ClassVar[str] = "Vectors"
     cpu: int = column("the CPU", "CPU")
     vector: int = column("the vector", "Vector")
     irq: int | None = column("the interrupt", "IRQ")
@@ -115,11 +113,9 @@ class Vector(Row):
     )
 
 
-@dataclass(frozen=True)
-class Consumer(Row):
+class Consumer(Row, title="Vectors by driver and device"):
     """A device, and how many vectors it takes."""
 
-    title: ClassVar[str] = "Vectors by driver and device"
     driver: str = column("the driver, or the interrupt controller", "Driver")
     device: str = column("the device", "Device")
     vectors: int = column("vectors in use on online CPUs", "Vectors")
@@ -129,23 +125,18 @@ class Consumer(Row):
     by_cpu: str = column("how many on which CPU", "CPU: vectors")
 
 
-@dataclass(frozen=True)
-class IrqVectorsOptions:
-    """The diagnosis has no options."""
-
-
 @diagnosis(
     "irq-vectors",
     "Interrupt vectors by CPU, driver and device, and how many are left.",
     rows=(Matrix, CpuMap, CpuTotals, Consumer, Vector, Bitmap),
-    options=IrqVectorsOptions,
+    options=NoOptions,
     needs=Needs(
         variables={"vector_matrix": "struct irq_matrix *", "vector_irq": "struct irq_desc *[256]"},
         types=("struct irq_matrix", "struct cpumap", "struct apic_chip_data"),
         architectures=(Architecture.X86_64,),
     ),
 )
-def irq_vectors(context: Context[IrqVectorsOptions]) -> Iterator[Item]:
+def irq_vectors(context: Context[NoOptions]) -> Iterator[Item]:
     """Read ``vector_matrix``, each CPU's ``vector_irq`` and the interrupts themselves."""
     prog = context.prog
     matrix = context.variable("vector_matrix").read_()

@@ -1,8 +1,6 @@
 """Memory cgroups that were removed but live on, and what they hold (mm/memcontrol.c)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object, Program, sizeof
 from kdive.helpers.linux.cgroup import cgroup_path
@@ -24,6 +22,7 @@ from kdive.lens.diagnosis import (
     Finding,
     Item,
     Note,
+    Options,
     Row,
     Severity,
     column,
@@ -39,12 +38,9 @@ _MUCH_PERCENT = 1
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class Summary(Row):
+class Summary(Row, title="Memory cgroups", layout="record"):
     """How many memory cgroups there are."""
 
-    title: ClassVar[str] = "Memory cgroups"
-    layout: ClassVar[str] = "record"
     active: int = column("cgroups below the root that were not removed", "Active")
     dying: int = column("cgroups that were removed and live on, as the kernel counts them", "Dying")
     zombies: int = column("those of them found in the tree of memory cgroups", "Zombies")
@@ -54,11 +50,9 @@ class Summary(Row):
     )
 
 
-@dataclass(frozen=True)
-class MemoryCgroup(Row):
+class MemoryCgroup(Row, title="Zombies"):
     """A ``struct mem_cgroup``."""
 
-    title: ClassVar[str] = "Zombies"
     path: str = column("path of the cgroup; others may have had the same")
     address: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
     id: int = column(
@@ -85,8 +79,7 @@ class MemoryCgroup(Row):
     percpu_bytes: int = column("per-CPU memory that it takes by itself, in bytes", "per-CPU")
 
 
-@dataclass(frozen=True)
-class MemcgOptions:
+class MemcgOptions(Options):
     """Options of the diagnosis."""
 
     every: bool = option(False, "also list memory cgroups that were not removed")

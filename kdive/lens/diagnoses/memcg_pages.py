@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Object, Program
 from kdive.helpers.linux._slub import as_slab
@@ -29,7 +29,17 @@ from kdive.helpers.linux.sock import (
     sock_memory_bytes,
 )
 from kdive.lens.context import DAMAGES, Context
-from kdive.lens.diagnosis import Checked, Item, Note, Progress, Row, column, diagnosis, option
+from kdive.lens.diagnosis import (
+    Checked,
+    Item,
+    Note,
+    Options,
+    Progress,
+    Row,
+    column,
+    diagnosis,
+    option,
+)
 from kdive.lens.needs import Needs, has_member
 from kdive.lens.text import string
 
@@ -42,11 +52,9 @@ _MAPPING_FLAGS = 3
 _SHARED_MEMORY = ("tmpfs", "devtmpfs", "hugetlbfs")
 
 
-@dataclass(frozen=True)
-class PinnedPages(Row):
+class PinnedPages(Row, title="Pages"):
     """The pages of one file, or of one kind, that are charged to a memory cgroup."""
 
-    title: ClassVar[str] = "Pages"
     cgroup: str = column("path of the cgroup")
     state: str = column("ZOMBIE if it was removed, else online")
     memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
@@ -59,11 +67,9 @@ class PinnedPages(Row):
     first_page: int = column("struct page of the first one", "page", hexadecimal=True)
 
 
-@dataclass(frozen=True)
-class SlabObjects(Row):
+class SlabObjects(Row, title="Slab objects"):
     """Objects of one slab cache that are charged to a memory cgroup."""
 
-    title: ClassVar[str] = "Slab objects"
     cgroup: str = column("path of the cgroup that they are charged to now")
     memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
     handed_over: bool = column(
@@ -75,11 +81,9 @@ class SlabObjects(Row):
     size_bytes: int = column("their size in bytes", "bytes")
 
 
-@dataclass(frozen=True)
-class ChargedSocket(Row):
+class ChargedSocket(Row, title="Sockets"):
     """A ``struct sock`` that is charged to a memory cgroup."""
 
-    title: ClassVar[str] = "Sockets"
     cgroup: str = column("path of the cgroup")
     state: str = column("ZOMBIE if it was removed, else online")
     memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
@@ -92,11 +96,9 @@ class ChargedSocket(Row):
     fd: int | None = column("its file descriptor there")
 
 
-@dataclass(frozen=True)
-class Holders(Row):
+class Holders(Row, title="References"):
     """What the references to a removed memory cgroup are."""
 
-    title: ClassVar[str] = "References"
     cgroup: str = column("path of the cgroup")
     memcg: int = column("struct mem_cgroup", "mem_cgroup", hexadecimal=True)
     references: int = column("references to it")
@@ -108,8 +110,7 @@ class Holders(Row):
     )
 
 
-@dataclass(frozen=True)
-class MemcgPagesOptions:
+class MemcgPagesOptions(Options):
     """Options of the diagnosis."""
 
     every: bool = option(False, "also list pages of memory cgroups that were not removed")

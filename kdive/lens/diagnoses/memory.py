@@ -1,8 +1,6 @@
 """Where the memory is: what the kernel counts it for (mm/vmstat.c), and how much it counts for nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object, Program
 from kdive.helpers.linux.hugetlb import for_each_hstate, huge_page_size
@@ -15,11 +13,9 @@ from kdive.lens.needs import Needs, variable
 _KIB = 1024
 
 
-@dataclass(frozen=True)
-class Use(Row):
+class Use(Row, title="Memory"):
     """What a part of the memory is used for."""
 
-    title: ClassVar[str] = "Memory"
     kind: str = column("what it is used for")
     size_bytes: int = column("how much, in bytes", "bytes")
     percent: float = column("share of the memory that the kernel manages, in percent", "%")

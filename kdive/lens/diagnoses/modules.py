@@ -1,8 +1,6 @@
 """The loaded kernel modules."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive.helpers.linux.list import list_for_each_entry
 from kdive.helpers.linux.module import for_each_module, module_address_regions, module_taints
@@ -12,11 +10,9 @@ from kdive.lens.needs import Needs
 from kdive.lens.text import string
 
 
-@dataclass(frozen=True)
-class Module(Row):
+class Module(Row, title="Modules"):
     """A ``struct module``."""
 
-    title: ClassVar[str] = "Modules"
     name: str = column("its name", "NAME")
     address: int = column("struct module", "MODULE", hexadecimal=True)
     size_bytes: int = column("memory that it takes, in bytes", "SIZE")

@@ -1,8 +1,6 @@
 """Mounts of all mount namespaces, and those that belong to none any more."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object
 from kdive.helpers.linux.fs import mount_dst, mount_fstype, mount_src, super_block_for_each_mount
@@ -17,11 +15,9 @@ _FIRST_ERROR = -4095
 _MNT_UMOUNT = 0x8000000
 
 
-@dataclass(frozen=True)
-class Mount(Row):
+class Mount(Row, title="Mounts"):
     """A ``struct mount``."""
 
-    title: ClassVar[str] = "Mounts"
     id: int = column("its number", "ID")
     device: str = column("what is mounted", "DEVNAME")
     type: str = column("type of the file system", "TYPE")

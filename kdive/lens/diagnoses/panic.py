@@ -1,8 +1,6 @@
 """Why and where the kernel crashed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Program, StackFrame, StackTrace
 from kdive.helpers.linux.module import address_to_module
@@ -25,12 +23,9 @@ from kdive.lens.text import string
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class Panic(Row):
+class Panic(Row, title="Panic", layout="record"):
     """The crash."""
 
-    title: ClassVar[str] = "Panic"
-    layout: ClassVar[str] = "record"
     message: str | None = column("what the kernel logged")
     cpu: int = column("the CPU that crashed", "CPU")
     tid: int = column("the thread that ran on it", "TID")
@@ -39,11 +34,9 @@ class Panic(Row):
     tainted: str = column("what tainted the kernel before, as letters")
 
 
-@dataclass(frozen=True)
-class Frame(Row):
+class Frame(Row, title="Stack"):
     """A frame of the stack that crashed."""
 
-    title: ClassVar[str] = "Stack"
     number: int = column("its number, the innermost is 0", "#")
     address: int = column("where it was", "PC", hexadecimal=True)
     function: str = column("the function, with the kernel module")
@@ -53,11 +46,9 @@ class Frame(Row):
     )
 
 
-@dataclass(frozen=True)
-class Register(Row):
+class Register(Row, title="Registers"):
     """A register as it was when the CPU crashed."""
 
-    title: ClassVar[str] = "Registers"
     name: str = column("its name")
     value: int = column("its value", hexadecimal=True)
 

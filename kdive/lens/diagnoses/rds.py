@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Object, Program, cast, container_of
 from kdive.helpers.linux.list import hlist_for_each_entry, list_count_nodes, list_for_each_entry
@@ -13,6 +13,7 @@ from kdive.lens.diagnosis import (
     Finding,
     Item,
     Note,
+    Options,
     Row,
     Severity,
     column,
@@ -38,11 +39,9 @@ _MAX_PATHS = 64
 _EVIDENCE = 8
 
 
-@dataclass(frozen=True)
-class Connection(Row):
+class Connection(Row, title="Connections"):
     """A path of a ``struct rds_connection``; only TCP has several to one connection."""
 
-    title: ClassVar[str] = "Connections"
     transport: str = column("what carries it: infiniband, tcp or loopback")
     rds_conn: int = column("struct rds_connection", hexadecimal=True)
     ib_conn: int | None = column("struct rds_ib_connection", hexadecimal=True)
@@ -69,11 +68,9 @@ class Connection(Row):
     net: int = column("struct net: the network namespace", hexadecimal=True)
 
 
-@dataclass(frozen=True)
-class Socket(Row):
+class Socket(Row, title="Sockets"):
     """A ``struct rds_sock``."""
 
-    title: ClassVar[str] = "Sockets"
     address: int = column("struct rds_sock", "rds_sock", hexadecimal=True)
     bound: str = column("local address", "BoundAddr")
     bound_port: int = column("local port", "Bport")
@@ -85,8 +82,7 @@ class Socket(Row):
     congested: int = column("whether it is congested", "Cong")
 
 
-@dataclass(frozen=True)
-class RdsOptions:
+class RdsOptions(Options):
     """Options of the diagnosis."""
 
     state: str = option("", "list only connections in a state whose name has this text in it")

@@ -1,8 +1,6 @@
 """The slab caches (mm/slub.c): how much memory each takes, and those whose lists of free objects are damaged."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object, ProgramFlags
 from kdive.helpers.linux.slab import (
@@ -17,11 +15,9 @@ from kdive.lens.needs import Needs
 from kdive.lens.text import string
 
 
-@dataclass(frozen=True)
-class SlabCache(Row):
+class SlabCache(Row, title="Slab caches"):
     """A ``struct kmem_cache``."""
 
-    title: ClassVar[str] = "Slab caches"
     name: str = column("its name", "NAME")
     address: int = column("struct kmem_cache", "CACHE", hexadecimal=True)
     object_bytes: int = column("size of an object in bytes, as it was asked for", "OBJSIZE")

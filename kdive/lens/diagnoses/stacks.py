@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar
 
 from kdive import Object, StackTrace
 from kdive.helpers.linux.pid import for_each_task
 from kdive.helpers.linux.sched import task_state_to_char
 from kdive.lens.context import Context
-from kdive.lens.diagnosis import Checked, Item, Row, column, diagnosis, option
+from kdive.lens.diagnosis import Checked, Item, Options, Row, column, diagnosis, option
 from kdive.lens.needs import Needs
 from kdive.lens.text import string
 
@@ -17,20 +16,16 @@ _PIDS_NAMED = 10
 _UNWOUND_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class Stack(Row):
+class Stack(Row, title="Stacks", layout="record"):
     """A stack trace that some tasks have in common."""
 
-    title: ClassVar[str] = "Stacks"
-    layout: ClassVar[str] = "record"
     count: int = column("how many tasks have it")
     states: str = column("their states")
     tasks: str = column("their names and thread IDs, some of them if there are many")
     frames: tuple[str, ...] = column("functions, the innermost first")
 
 
-@dataclass(frozen=True)
-class StacksOptions:
+class StacksOptions(Options):
     """Options of the diagnosis."""
 
     state: str = option("", "only tasks in one of these states, such as D")

@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
 
 from kdive import Program, ProgramFlags
 from kdive.helpers.linux.cpumask import num_online_cpus, num_possible_cpus
@@ -20,12 +18,9 @@ from kdive.lens.needs import Needs, variable
 from kdive.lens.text import string
 
 
-@dataclass(frozen=True)
-class System(Row):
+class System(Row, title="System", layout="record"):
     """The machine and its kernel."""
 
-    title: ClassVar[str] = "System"
-    layout: ClassVar[str] = "record"
     mode: str = column("whether this is a dump or the running kernel", "MODE")
     date: str | None = column("when the dump was taken, in UTC, as of the last tick", "DATE")
     nodename: str = column("name of the machine", "NODENAME")

@@ -1,8 +1,6 @@
 """The tasks, and those that are blocked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 from kdive import Object
 from kdive.helpers.linux.mm import task_rss, task_vsize
@@ -14,6 +12,7 @@ from kdive.lens.diagnosis import (
     Checked,
     Finding,
     Item,
+    Options,
     Row,
     Severity,
     column,
@@ -28,11 +27,9 @@ _BLOCKED_S = 120
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class Task(Row):
+class Task(Row, title="Tasks"):
     """A ``struct task_struct``."""
 
-    title: ClassVar[str] = "Tasks"
     tid: int = column("the thread", "TID")
     pid: int = column("the process", "PID")
     ppid: int = column("the parent process", "PPID")
@@ -46,8 +43,7 @@ class Task(Row):
     command: str = column("its name; in brackets if it is a thread of the kernel", "COMMAND")
 
 
-@dataclass(frozen=True)
-class TasksOptions:
+class TasksOptions(Options):
     """Options of the diagnosis."""
 
     state: str = option("", "list only tasks in one of these states, such as D")

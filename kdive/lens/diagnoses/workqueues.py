@@ -1,8 +1,7 @@
 """Work queues: what they are doing and what waits (kernel/workqueue.c)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from kdive import Object
 from kdive.helpers.linux.list import list_for_each_entry
@@ -24,6 +23,7 @@ from kdive.lens.diagnosis import (
     Checked,
     Finding,
     Item,
+    Options,
     Row,
     Severity,
     column,
@@ -38,11 +38,9 @@ _STALLED_S = 30
 _EVIDENCE = 5
 
 
-@dataclass(frozen=True)
-class Queue(Row):
+class Queue(Row, title="Work queues"):
     """A connection of a work queue to a pool, a ``struct pool_workqueue``, that has work."""
 
-    title: ClassVar[str] = "Work queues"
     name: str = column("name of the work queue")
     address: int = column("struct workqueue_struct", hexadecimal=True)
     pwq: int = column("struct pool_workqueue", hexadecimal=True)
@@ -54,11 +52,9 @@ class Queue(Row):
     mayday: bool = column("whether it waits for its rescuer")
 
 
-@dataclass(frozen=True)
-class Pool(Row):
+class Pool(Row, title="Pools"):
     """A ``struct worker_pool``."""
 
-    title: ClassVar[str] = "Pools"
     id: int = column("its number", "pool")
     address: int = column("struct worker_pool", hexadecimal=True)
     cpu: int | None = column("the CPU that it is bound to; none if to no single one")
@@ -72,11 +68,9 @@ class Pool(Row):
     )
 
 
-@dataclass(frozen=True)
-class Work(Row):
+class Work(Row, title="Work"):
     """A ``struct work_struct`` that is being done or waits."""
 
-    title: ClassVar[str] = "Work"
     pool: int = column("number of the pool")
     workqueue: str = column("name of the work queue")
     state: str = column("in flight, scheduled (next for a worker), pending or inactive")
@@ -86,8 +80,7 @@ class Work(Row):
     rescuer: bool = column("whether the worker is a rescuer")
 
 
-@dataclass(frozen=True)
-class WorkqueuesOptions:
+class WorkqueuesOptions(Options):
     """Options of the diagnosis."""
 
     idle: bool = option(False, "also list work queues without work")
