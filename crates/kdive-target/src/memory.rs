@@ -167,17 +167,23 @@ impl Memory {
     pub fn read_at_hand(&self, space: AddressSpace, address: u64, buffer: &mut [u8]) -> bool {
         let ranges = self.ranges(space).load();
         ranges.find(address).is_some_and(|range| {
-            range.end - address >= buffer.len() as u64
+            range.end - address >= (buffer.len() as u64).saturating_sub(1)
                 && range
                     .value
                     .read_at_hand(address, address - range.origin, buffer)
         })
     }
 
-    /// The `size` bytes at `address`.
+    /// The `size` bytes at `address`. Room is only made as bytes are found, whatever the size.
     pub fn read_bytes(&self, space: AddressSpace, address: u64, size: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; size];
-        self.read(space, address, &mut bytes)?;
+        const STEP: usize = 16 << 20;
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            let done = bytes.len();
+            bytes.resize(size.min(done + STEP), 0);
+            let here = address.wrapping_add(done as u64);
+            self.read(space, here, bytes.get_mut(done..).unwrap_or_default())?;
+        }
         Ok(bytes)
     }
 
@@ -376,6 +382,21 @@ mod tests {
         memory.add_segment(AddressSpace::Virtual, 0x100, 4, Arc::new(b"abc\0".to_vec()));
         let string = memory.read_c_string(AddressSpace::Virtual, 0x100, usize::MAX);
         assert_eq!(string.unwrap(), b"abc");
+    }
+
+    #[test]
+    fn absurd_sizes_fault_where_memory_ends() {
+        let memory = Memory::new();
+        let size = 20 << 20;
+        memory.add_segment(
+            AddressSpace::Virtual,
+            0x1000,
+            size,
+            Arc::new(vec![7; size as usize]),
+        );
+        let read = |wanted| memory.read_bytes(AddressSpace::Virtual, 0x1000, wanted);
+        assert!(read(size as usize).unwrap() == vec![7; size as usize]);
+        assert_eq!(fault_address(read(1 << 60)), Some(0x1000 + size));
     }
 
     #[test]

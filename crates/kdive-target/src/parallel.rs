@@ -3,9 +3,11 @@
 //! A process that has been forked holds none of its parent's threads, and work given to rayon's global pool would wait
 //! for them for ever. Diagnoses run in forked processes, so whatever may run there gets its threads here.
 
+use std::cell::Cell;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The threads, and the process that they belong to.
@@ -17,6 +19,20 @@ pub fn with_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         Some(pool) => pool.install(work),
         None => work(),
     }
+}
+
+/// Does `work` on each piece of `size` items with all threads.
+pub fn for_each_piece<T: Send>(
+    items: &mut [T],
+    size: usize,
+    work: impl Fn(&mut [T]) + Send + Sync,
+) {
+    with_threads(|| items.par_chunks_mut(size.max(1)).for_each(work));
+}
+
+/// The number of threads that [`with_threads`] gives.
+pub(crate) fn threads() -> usize {
+    pool().map_or(1, |pool| pool.current_num_threads())
 }
 
 /// The threads of this process; `None` if the system gives it no more.
@@ -34,16 +50,65 @@ fn pool() -> Option<Arc<ThreadPool>> {
     Some(pool)
 }
 
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most memory that a thread keeps for the next time.
+const MOST_KEPT: usize = 4 << 20;
+
+/// Gives `work` at least `size` bytes, of any content, to read something into.
+///
+/// A thread gets the same ones each time: memory that is new to the process costs more than what is
+/// usually done with it, for the system has to find and clear it.
+pub(crate) fn with_scratch<R>(size: usize, work: impl FnOnce(&mut [u8]) -> R) -> R {
+    SCRATCH.with(|scratch| {
+        let mut bytes = scratch.take();
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
+        let result = work(&mut bytes);
+        if bytes.len() <= MOST_KEPT {
+            scratch.set(bytes);
+        }
+        result
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use rayon::prelude::*;
-
-    use super::with_threads;
+    use super::*;
 
     #[test]
     fn work_is_done_by_the_same_threads_each_time() {
         let sum = || with_threads(|| (0..1000_u64).into_par_iter().sum::<u64>());
         assert_eq!(sum(), 499_500);
         assert_eq!(with_threads(sum), 499_500);
+    }
+
+    #[test]
+    fn scratch_is_as_large_as_asked_and_none_is_given_twice_at_once() {
+        with_scratch(100, |outer| {
+            assert!(outer.len() >= 100);
+            outer.fill(1);
+            with_scratch(200, |inner| {
+                assert!(inner.len() >= 200);
+                inner.fill(2);
+            });
+            assert!(outer.iter().all(|&byte| byte == 1));
+        });
+        assert!(with_scratch(300, |bytes| bytes.len()) >= 300);
+    }
+
+    #[test]
+    fn each_piece_is_worked_on_once() {
+        let mut numbers: Vec<u32> = (0..1000).collect();
+        for_each_piece(&mut numbers, 64, |piece| {
+            assert!(piece.len() <= 64);
+            for number in piece {
+                *number *= 2;
+            }
+        });
+        assert!((0..1000).all(|index| numbers[index as usize] == 2 * index));
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use memchr::memmem;
 use rayon::prelude::*;
 
-use crate::parallel::with_threads;
+use crate::parallel::{with_scratch, with_threads};
 use crate::{AddressSpace, ByteOrder, Error, Memory};
 
 /// What to search for.
@@ -79,6 +80,8 @@ pub struct Search {
     memory: Arc<Memory>,
     space: AddressSpace,
     pattern: Pattern,
+    /// Finds the bytes of a pattern of bytes.
+    finder: memmem::Finder<'static>,
     /// The address to go on from, unless all is done.
     next: Option<u64>,
     last: u64,
@@ -99,6 +102,18 @@ struct Chunk {
     reach: u64,
 }
 
+/// Bytes that are contiguous in memory, with room for those of a chunk.
+struct Run<'a> {
+    bytes: &'a mut [u8],
+    size: usize,
+}
+
+impl Run<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.size).unwrap_or_default()
+    }
+}
+
 impl Search {
     /// The memory that one thread searches before results are put together.
     const CHUNK: u64 = 256 << 10;
@@ -115,9 +130,14 @@ impl Search {
             }
             Pattern::Regex(_) => false,
         };
+        let bytes = match &pattern {
+            Pattern::Bytes { bytes, .. } => bytes.as_slice(),
+            _ => &[],
+        };
         Self {
             memory,
             space,
+            finder: memmem::Finder::new(bytes).into_owned(),
             pattern,
             next: (!is_empty).then_some(0),
             last: u64::MAX,
@@ -207,18 +227,24 @@ impl Search {
     /// The matches that start in a chunk, from `start` on.
     fn search_chunk(&self, chunk: Chunk, start: u64) -> Vec<Match> {
         let mut found = Vec::new();
-        let mut run: Vec<u8> = Vec::with_capacity((chunk.reach - chunk.first) as usize + 1);
+        with_scratch((chunk.reach - chunk.first) as usize + 1, |bytes| {
+            self.search_in(chunk, start, &mut Run { bytes, size: 0 }, &mut found);
+        });
+        found
+    }
+
+    fn search_in(&self, chunk: Chunk, start: u64, run: &mut Run, found: &mut Vec<Match>) {
         let mut run_start = start;
         let mut page_start = start;
         // Mostly all of a chunk is there; only if not it is read page by page.
-        if start <= chunk.last && self.append(&mut run, start, chunk.last) {
+        if start <= chunk.last && self.append(run, start, chunk.last) {
             let Some(next) = chunk.last.checked_add(1) else {
-                self.search_run(&run, run_start, chunk.last, &mut found);
-                return found;
+                self.search_run(run.bytes(), run_start, chunk.last, found);
+                return;
             };
             page_start = next;
         } else {
-            run.clear();
+            run.size = 0;
         }
         while page_start <= chunk.reach {
             // A range may end within a page, so what is beyond the chunk is read by itself.
@@ -228,11 +254,11 @@ impl Search {
                 chunk.reach
             };
             let page_end = (page_start | (Self::PAGE - 1)).min(limit);
-            if !self.append(&mut run, page_start, page_end) {
-                self.search_run(&run, run_start, chunk.last, &mut found);
-                run.clear();
+            if !self.append(run, page_start, page_end) {
+                self.search_run(run.bytes(), run_start, chunk.last, found);
+                run.size = 0;
                 if page_end >= chunk.last {
-                    return found;
+                    return;
                 }
                 run_start = page_end + 1;
             }
@@ -241,28 +267,27 @@ impl Search {
             };
             page_start = next;
         }
-        self.search_run(&run, run_start, chunk.last, &mut found);
-        found
+        self.search_run(run.bytes(), run_start, chunk.last, found);
     }
 
     /// Adds the bytes from `first` to `last` to a run, or those before the first missing one.
-    fn append(&self, run: &mut Vec<u8>, first: u64, last: u64) -> bool {
-        let known = run.len();
+    fn append(&self, run: &mut Run, first: u64, last: u64) -> bool {
         let mut size = (last - first) as usize + 1;
         loop {
-            run.resize(known + size, 0);
-            let bytes = run.get_mut(known..).unwrap_or_default();
+            let Some(bytes) = run.bytes.get_mut(run.size..run.size + size) else {
+                return false;
+            };
             match self.memory.read(self.space, first, bytes) {
-                Ok(()) => return first + (size as u64 - 1) == last,
+                Ok(()) => {
+                    run.size += size;
+                    return first + (size as u64 - 1) == last;
+                }
                 Err(Error::Fault { address, .. })
                     if address > first && address - first < size as u64 =>
                 {
                     size = (address - first) as usize;
                 }
-                Err(_) => {
-                    run.truncate(known);
-                    return false;
-                }
+                Err(_) => return false,
             }
         }
     }
@@ -293,7 +318,7 @@ impl Search {
                 }
                 let mut from = 0;
                 while let Some(rest) = run.get(from..)
-                    && let Some(at) = memchr::memmem::find(rest, bytes)
+                    && let Some(at) = self.finder.find(rest)
                 {
                     let at = from + at;
                     if start.wrapping_add(at as u64).is_multiple_of(alignment) {

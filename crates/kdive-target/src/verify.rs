@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::parallel::with_threads;
+use crate::parallel::{with_scratch, with_threads};
 use crate::target::leads_to_a_kernel;
 use crate::{AddressSpace, Error, Memory, Target};
 
@@ -130,10 +130,22 @@ fn chunks(memory: &Memory, space: AddressSpace) -> Vec<(u64, u64)> {
 }
 
 fn damages_in(memory: &Memory, space: AddressSpace, address: u64, size: u64) -> Vec<Damage> {
-    let mut bytes = vec![0; size as usize];
-    if memory.read(space, address, &mut bytes).is_ok() {
-        return Vec::new();
-    }
+    with_scratch(size as usize, |bytes| {
+        let (bytes, _) = bytes.split_at_mut(size as usize);
+        if memory.read(space, address, bytes).is_ok() {
+            return Vec::new();
+        }
+        damages_by_page(memory, space, address, bytes)
+    })
+}
+
+/// Which pages can't be read; `bytes` has room for all of them.
+fn damages_by_page(
+    memory: &Memory,
+    space: AddressSpace,
+    address: u64,
+    bytes: &mut [u8],
+) -> Vec<Damage> {
     let mut damages = Vec::new();
     let mut here = address;
     for page in bytes.chunks_mut(PAGE as usize) {

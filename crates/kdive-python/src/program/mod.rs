@@ -3,6 +3,7 @@
 //! The class and its memory are here; each other group of its methods has a file.
 
 mod builders;
+mod bulk;
 mod default;
 mod finders;
 mod lookup;
@@ -216,17 +217,19 @@ impl Program {
             .ok()
             .filter(|&size| isize::try_from(size).is_ok())
             .ok_or_else(|| PyOverflowError::new_err("so many bytes can't be read at once"))?;
-        // The buffer below is filled with zeros first, which must not happen for a size that is
-        // nonsense; that of a vector is not touched before bytes are there.
-        let last = address.wrapping_add(size as u64).wrapping_sub(1);
-        if size > MUCH && self.read_uint(py, last, physical, 1).is_err() {
-            let bytes = py
-                .detach(|| self.inner.read_bytes(space(physical), address, size as u64))
-                .or_raise()?;
-            return Ok(PyBytes::new(py, &bytes));
+        let space = space(physical);
+        if size < MUCH {
+            return PyBytes::new_with(py, size, |buffer| self.fill(py, space, address, buffer));
         }
-        PyBytes::new_with(py, size, |buffer| {
-            self.fill(py, space(physical), address, buffer)
+        // For a size that is nonsense there is no room; the error should be the memory's.
+        let last = address.wrapping_add(size as u64).wrapping_sub(1);
+        if self.read_uint(py, last, physical, 1).is_err() {
+            let bytes = py.detach(|| self.inner.read_bytes(space, address, size as u64));
+            return Ok(PyBytes::new(py, &bytes.or_raise()?));
+        }
+        bulk::read(py, size, |at, piece| {
+            let here = address.wrapping_add(at as u64);
+            self.inner.read(space, here, piece)
         })
     }
 
@@ -240,13 +243,17 @@ impl Program {
         max_size: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
-        let read = || self.inner.read_c_string(space(physical), address, max_size);
-        let is_at_hand =
-            self.inner
-                .memory()
-                .read_at_hand(space(physical), address, &mut [0; STRING_LENGTH]);
-        let bytes = if is_at_hand { read() } else { py.detach(read) }.or_raise()?;
-        Ok(PyBytes::new(py, &bytes))
+        let space = space(physical);
+        let mut start = [0; STRING_LENGTH];
+        if self.inner.memory().read_at_hand(space, address, &mut start)
+            && let Some(size) = start.iter().position(|&byte| byte == 0)
+            && size as u64 <= max_size
+            && let Some(string) = start.get(..size)
+        {
+            return Ok(PyBytes::new(py, string));
+        }
+        let bytes = py.detach(|| self.inner.read_c_string(space, address, max_size));
+        Ok(PyBytes::new(py, &bytes.or_raise()?))
     }
 
     /// Read an unsigned 8-bit integer.
@@ -282,7 +289,7 @@ impl Program {
 
 /// Most strings are no longer than this.
 const STRING_LENGTH: usize = 64;
-/// From this many bytes on others may run meanwhile, even if only copying has to be done.
+/// From this many bytes on others run meanwhile, even if only copying has to be done.
 const MUCH: usize = 64 << 10;
 
 impl Program {

@@ -1,6 +1,7 @@
 //! Physical memory out of the pages of kdump-compressed files.
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use super::codec::Codec;
 use super::header::Header;
 use crate::bytes::Fields;
 use crate::page_cache::PageCache;
-use crate::parallel::with_threads;
+use crate::parallel::{threads, with_threads};
 use crate::source::Source;
 use crate::target::{ExcludedPages, Truncation};
 use crate::{Error, MemoryReader, Result};
@@ -20,8 +21,9 @@ use crate::{Error, MemoryReader, Result};
 const CACHE_SIZE: usize = 64 << 20;
 /// From this many pages on a read is done by several threads and passes the cache by.
 const BULK_PAGES: usize = 32;
-/// How many pages are decoded at once when a reader goes through memory page by page.
-const READ_AHEAD: u64 = 16;
+/// How many pages are decoded at once when a reader goes through memory page by page: twice as
+/// many each time, up to this. Fewer are not worth waking other threads for.
+const READ_AHEAD: RangeInclusive<u64> = 16..=256;
 /// No machine's memory is in more pieces.
 const MOST_RANGES: usize = 1 << 20;
 /// Where a page is stored, its size there and its codec.
@@ -46,8 +48,10 @@ pub(crate) struct KdumpPages {
     pages: u64,
     excluded: ExcludedPages,
     cache: PageCache,
-    /// The page after the last one that was decoded.
+    /// The page after the last one that was read or decoded ahead.
     expected: AtomicU64,
+    /// How many pages to decode at once if the next one read is the expected one.
+    window: AtomicU64,
 }
 
 /// Why a page is not there.
@@ -116,15 +120,19 @@ impl Part {
         (first < end).then(|| (first, count.min(end - first)))
     }
 
-    /// Decodes a page into `bytes`, which is of its size.
-    fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
-        let Some(rank) = self.saved.rank(page) else {
-            return Err(if self.in_memory.contains(page) {
+    /// The number of a page among the saved ones, or why it is not among them.
+    fn rank(&self, page: u64) -> std::result::Result<u64, Missing> {
+        self.saved.rank(page).ok_or_else(|| {
+            if self.in_memory.contains(page) {
                 Missing::Excluded
             } else {
                 Missing::NoMemory
-            });
-        };
+            }
+        })
+    }
+
+    /// Decodes the saved page of this rank into `bytes`, which is of its size.
+    fn decode(&self, rank: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
         let index = rank.saturating_sub(self.saved_before);
         let at = self.descriptor_offset(index);
         let mut descriptor = [0; DESCRIPTOR_SIZE as usize];
@@ -249,6 +257,7 @@ impl KdumpPages {
             excluded,
             cache: PageCache::new(CACHE_SIZE, page_size as usize),
             expected: AtomicU64::new(u64::MAX),
+            window: AtomicU64::new(1),
         })
     }
 
@@ -277,15 +286,22 @@ impl KdumpPages {
         Ok(None)
     }
 
-    /// Decodes a page, following the policy for excluded ones.
-    pub fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
+    /// The file that has a page, and the page's number among the saved ones.
+    fn find(&self, page: u64) -> std::result::Result<(&Part, u64), Missing> {
         let part = self.parts.iter().find(|part| part.has(page));
-        match part.ok_or(Missing::OtherPart)?.decode(page, bytes) {
+        let part = part.ok_or(Missing::OtherPart)?;
+        Ok((part, part.rank(page)?))
+    }
+
+    /// Decodes a page, following the policy for excluded ones.
+    fn decode(&self, page: u64, bytes: &mut [u8]) -> std::result::Result<(), Missing> {
+        match self.find(page) {
+            Ok((part, rank)) => part.decode(rank, bytes),
             Err(Missing::Excluded) if self.excluded == ExcludedPages::Zero => {
                 bytes.fill(0);
                 Ok(())
             }
-            result => result,
+            Err(missing) => Err(missing),
         }
     }
 
@@ -299,14 +315,22 @@ impl KdumpPages {
         if self.cache.read(page, offset, buffer) {
             return Ok(());
         }
-        if self.expected.swap(page.wrapping_add(1), Ordering::Relaxed) == page {
-            self.read_ahead(page);
-            if self.cache.read(page, offset, buffer) {
+        let is_expected = self.expected.swap(page.wrapping_add(1), Ordering::Relaxed) == page;
+        let (part, rank) = match self.find(page) {
+            Ok(place) => place,
+            Err(Missing::Excluded) if self.excluded == ExcludedPages::Zero => {
+                buffer.fill(0);
                 return Ok(());
             }
+            Err(missing) => return Err(missing),
+        };
+        if !is_expected {
+            self.window.store(1, Ordering::Relaxed);
+        } else if self.read_ahead(page) && self.cache.read(page, offset, buffer) {
+            return Ok(());
         }
         let mut bytes = vec![0; self.page_size as usize].into_boxed_slice();
-        self.decode(page, &mut bytes)?;
+        part.decode(rank, &mut bytes)?;
         if let Some(wanted) = bytes.get(offset..offset + buffer.len()) {
             buffer.copy_from_slice(wanted);
         }
@@ -314,20 +338,29 @@ impl KdumpPages {
         Ok(())
     }
 
-    /// Decodes the pages from `first` on with all threads; those that can't be are left to
-    /// whoever wants them.
-    fn read_ahead(&self, first: u64) {
-        let end = first.saturating_add(READ_AHEAD).min(self.pages);
+    /// Decodes the pages from `first` on with all threads, if a reader seems to want them all and
+    /// there are several threads; those that can't be are left to whoever wants them.
+    fn read_ahead(&self, first: u64) -> bool {
+        let window = 2 * self.window.load(Ordering::Relaxed);
+        let window = window.min(*READ_AHEAD.end());
+        self.window.store(window, Ordering::Relaxed);
+        if !READ_AHEAD.contains(&window) || threads() == 1 {
+            return false;
+        }
+        let end = first.saturating_add(window).min(self.pages);
         let decode = |page| {
-            if !self.cache.contains(page) {
+            if let Ok((part, rank)) = self.find(page)
+                && !self.cache.contains(page)
+            {
                 let mut bytes = vec![0; self.page_size as usize].into_boxed_slice();
-                if self.decode(page, &mut bytes).is_ok() {
+                if part.decode(rank, &mut bytes).is_ok() {
                     self.cache.insert(page, bytes);
                 }
             }
         };
         with_threads(|| (first..end).into_par_iter().for_each(decode));
         self.expected.store(end, Ordering::Relaxed);
+        true
     }
 
     /// Decodes whole pages from `first` on into `buffer` with all threads, and tells the first

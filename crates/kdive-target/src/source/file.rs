@@ -5,8 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::Source;
 use super::bus_guard::GuardedMap;
+use crate::parallel::with_threads;
 use crate::{Error, Result};
 
 /// How to reach the bytes of a file.
@@ -36,6 +39,9 @@ impl FileSource {
     /// From this size on one `pread` costs less than the page fault that a mapping takes where it
     /// was not used before, which is several microseconds. Smaller reads come back to their page.
     const BULK: usize = 4096;
+    /// From this size on several threads copy, each a piece at a time.
+    const MUCH: usize = 8 << 20;
+    const PIECE: usize = 1 << 20;
 
     /// Opens a file for reading.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
@@ -73,6 +79,29 @@ impl FileSource {
     /// The file itself.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Like [`pread`](Self::pread), with all threads.
+    fn read_in_pieces(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let pieces = buffer.par_chunks_mut(Self::PIECE).enumerate();
+        let counts = pieces.map(|(index, piece)| {
+            let here = offset.saturating_add((index * Self::PIECE) as u64);
+            (piece.len(), self.pread(here, piece))
+        });
+        let counts: Vec<(usize, io::Result<usize>)> = with_threads(|| counts.collect());
+        let mut done = 0;
+        for (wanted, count) in counts {
+            let count = match count {
+                Ok(count) => count,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            };
+            done += count;
+            if count < wanted {
+                break;
+            }
+        }
+        Ok(done)
     }
 
     fn pread(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -114,6 +143,9 @@ impl Source for FileSource {
             if available == buffer.len() && map.copy(start, buffer) {
                 return Ok(available);
             }
+        }
+        if self.map.is_some() && buffer.len() >= Self::MUCH {
+            return self.read_in_pieces(offset, buffer);
         }
         self.pread(offset, buffer)
     }
@@ -160,6 +192,23 @@ mod tests {
             assert_eq!(source.read_at(600_000, &mut buffer).unwrap(), 0);
             assert_eq!(source.read_at(u64::MAX, &mut buffer).unwrap_or(0), 0);
         }
+    }
+
+    #[test]
+    fn what_is_read_by_several_threads_is_whole_and_ends_with_the_file() {
+        let bytes: Vec<u8> = (0..9_500_000_u32)
+            .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        let source = FileSource::open(file.path(), Access::Automatic).unwrap();
+        let mut buffer = vec![0; FileSource::MUCH + 1000];
+        assert_eq!(source.read_at(77, &mut buffer).unwrap(), buffer.len());
+        assert!(buffer == bytes[77..][..buffer.len()]);
+        let left = bytes.len() - 1_500_000;
+        assert_eq!(source.read_at(1_500_000, &mut buffer).unwrap(), left);
+        assert!(buffer[..left] == bytes[1_500_000..]);
+        assert_eq!(source.read_at(20_000_000, &mut buffer).unwrap(), 0);
     }
 
     #[test]

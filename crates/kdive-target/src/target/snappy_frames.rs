@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::bytes::array_at;
 use crate::page_cache::PageCache;
-use crate::range_map::RangeMap;
+use crate::parallel::{with_scratch, with_threads};
+use crate::range_map::{Range, RangeMap};
 use crate::source::Source;
 use crate::{Error, MemoryReader, Result};
 
@@ -23,6 +26,8 @@ const LARGEST_CHUNK: u64 = 64 << 10;
 /// After the stream AVML writes its size.
 const TRAILER_SIZE: u64 = 8;
 const CACHE_SIZE: usize = 16 << 20;
+/// From this many chunks on a read is done by several threads and passes the cache by.
+const BULK_CHUNKS: usize = 4;
 
 /// Where a chunk of data is in the file.
 #[derive(Clone, Copy)]
@@ -101,49 +106,86 @@ impl SnappyFrames {
         self.size
     }
 
-    fn decode(&self, chunk: Chunk, size: usize) -> Option<Box<[u8]>> {
-        let mut stored = vec![0; usize::try_from(chunk.stored).ok()?];
-        let count = self.source.read_at(chunk.offset, &mut stored).ok()?;
-        if count < stored.len() {
-            return None;
+    /// Decodes a chunk into `bytes`, which are of its size, unless it is damaged.
+    fn decode(&self, chunk: Chunk, bytes: &mut [u8]) -> Option<()> {
+        let size = usize::try_from(chunk.stored).ok()?;
+        let read = |stored: &mut [u8]| {
+            let count = self.source.read_at(chunk.offset, stored).ok()?;
+            (count == stored.len()).then_some(())
+        };
+        if !chunk.is_compressed {
+            return read(bytes);
         }
-        if chunk.is_compressed {
-            let mut bytes = vec![0; size];
-            let count = snap::raw::Decoder::new().decompress(&stored, &mut bytes);
-            stored = bytes;
-            count.ok().filter(|&count| count == size)?;
+        with_scratch(size, |stored| {
+            let (stored, _) = stored.split_at_mut(size);
+            read(stored)?;
+            let count = snap::raw::Decoder::new().decompress(stored, bytes).ok()?;
+            (count == bytes.len()).then_some(())
+        })
+    }
+
+    /// Reads within one chunk, unless it is damaged.
+    fn read_in_chunk(&self, chunk: &Range<Chunk>, at: u64, buffer: &mut [u8]) -> bool {
+        let within = (at - chunk.origin) as usize;
+        if self.cache.read(chunk.origin, within, buffer) {
+            return true;
         }
-        Some(stored.into())
+        let mut bytes = vec![0; (chunk.end - chunk.origin) as usize + 1].into_boxed_slice();
+        if self.decode(chunk.value, &mut bytes).is_none() {
+            return false;
+        }
+        if let Some(wanted) = bytes.get(within..within + buffer.len()) {
+            buffer.copy_from_slice(wanted);
+        }
+        self.cache.insert(chunk.origin, bytes);
+        true
     }
 }
 
 impl MemoryReader for SnappyFrames {
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut done = 0;
-        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let here = offset.saturating_add(done as u64);
-            let fault = |reason: &str| Error::Fault {
-                address: address.wrapping_add(done as u64),
-                reason: reason.to_owned(),
+        // Each piece ends where a chunk does.
+        let mut pieces = Vec::new();
+        let mut here = offset;
+        let mut rest = buffer;
+        let mut missing = None;
+        while !rest.is_empty() {
+            let Some(chunk) = self.chunks.find(here) else {
+                missing = Some((
+                    here,
+                    "the address lies beyond the end of the truncated or damaged image",
+                ));
+                break;
             };
-            let chunk = self.chunks.find(here).ok_or_else(|| {
-                fault("the address lies beyond the end of the truncated or damaged image")
-            })?;
-            let size = (chunk.end - chunk.origin) as usize + 1;
-            let within = (here - chunk.origin) as usize;
-            let count = rest.len().min(size - within);
-            let (now, _) = rest.split_at_mut(count);
-            if !self.cache.read(chunk.origin, within, now) {
-                let bytes = self
-                    .decode(chunk.value, size)
-                    .ok_or_else(|| fault("this part of the image does not decode"))?;
-                if let Some(wanted) = bytes.get(within..within + count) {
-                    now.copy_from_slice(wanted);
-                }
-                self.cache.insert(chunk.origin, bytes);
-            }
-            done += count;
+            let left = (chunk.end - here) as usize + 1;
+            let (piece, later) = rest.split_at_mut(left.min(rest.len()));
+            pieces.push((here, chunk, piece));
+            here += left as u64;
+            rest = later;
         }
-        Ok(())
+        let damaged = if pieces.len() < BULK_CHUNKS {
+            pieces.into_iter().find_map(|(at, chunk, piece)| {
+                (!self.read_in_chunk(chunk, at, piece)).then_some(at)
+            })
+        } else {
+            let damaged = pieces.into_par_iter().filter_map(|(at, chunk, piece)| {
+                let is_whole = piece.len() as u64 == chunk.end - chunk.origin + 1;
+                let is_read = if is_whole {
+                    self.decode(chunk.value, piece).is_some()
+                } else {
+                    self.read_in_chunk(chunk, at, piece)
+                };
+                (!is_read).then_some(at)
+            });
+            with_threads(|| damaged.min())
+        };
+        let damaged = damaged.map(|at| (at, "this part of the image does not decode"));
+        match damaged.or(missing) {
+            Some((at, reason)) => Err(Error::Fault {
+                address: address.wrapping_add(at - offset),
+                reason: reason.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 }
