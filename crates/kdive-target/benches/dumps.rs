@@ -5,8 +5,7 @@
 //! A dump may be of any format; a codec has something to be compared with in kdump-compressed
 //! files that are not flattened. Figures are the least and the median of some rounds. Those of one
 //! thread are of processor time, so that what else the machine does matters little; those of
-//! several threads are of the wall clock, and so is what is read page by page with several threads.
-//! `RAYON_NUM_THREADS` limits the threads.
+//! several threads are of the wall clock. `RAYON_NUM_THREADS` limits the threads.
 
 #[path = "../src/kdump/codec.rs"]
 #[allow(
@@ -60,7 +59,7 @@ fn measure(path: &Path, threads: usize) {
     });
     let target = open_with(path, ExcludedPages::Zero);
     small_reads(&target);
-    page_by_page(path);
+    page_by_page(path, threads);
     let codec_alone = codec_alone(path);
     if let Some((pages, per_byte)) = &codec_alone {
         let stored = pages.len() * PAGE;
@@ -80,7 +79,7 @@ fn measure(path: &Path, threads: usize) {
             read.expect("memory");
         })
     });
-    row("search of 256 MiB", Some((BULK, own_time)), || {
+    row("search of 256 MiB", Some((BULK, own_time_of_bulk)), || {
         clocked(threads, || {
             let pattern = Pattern::Bytes {
                 bytes: (200..232).collect(),
@@ -93,8 +92,7 @@ fn measure(path: &Path, threads: usize) {
     });
     let whole = open_with(path, ExcludedPages::Fault);
     let size = verify(&whole, |_, _| ControlFlow::Continue(())).readable_bytes;
-    let own_time = own_time.map(|time| time * size as f64 / saved.max(1) as f64);
-    row("verify", Some((size, own_time)), || {
+    row("verify", Some((size, own_time(size))), || {
         clocked(threads, || {
             black_box(verify(&whole, |_, _| ControlFlow::Continue(())));
         })
@@ -131,7 +129,7 @@ fn small_reads(target: &Target) {
 }
 
 /// Whole pages, each read once: at random places and in their order.
-fn page_by_page(path: &Path) {
+fn page_by_page(path: &Path, threads: usize) {
     const PAGES: u64 = 4096;
     let first = (64 << 20) / PAGE as u64;
     // Odd steps of a power of two visit each page once.
@@ -139,13 +137,14 @@ fn page_by_page(path: &Path) {
         row(what, None, || {
             let target = open_with(path, ExcludedPages::Zero);
             let mut page = [0; PAGE];
-            let start = Instant::now();
-            for index in 0..PAGES {
-                let number = first + index * step % PAGES;
-                let at = number * PAGE as u64;
-                let _ = target.memory.read(AddressSpace::Physical, at, &mut page);
-            }
-            start.elapsed() / PAGES as u32
+            let read_all = || {
+                for index in 0..PAGES {
+                    let number = first + index * step % PAGES;
+                    let at = number * PAGE as u64;
+                    let _ = target.memory.read(AddressSpace::Physical, at, &mut page);
+                }
+            };
+            clocked(threads, read_all) / PAGES as u32
         });
     }
 }
@@ -186,9 +185,9 @@ fn saved_bytes(path: &Path, start: u64) -> u64 {
 /// How a page is stored: its codec, and its bytes.
 type Stored = (Codec, Vec<u8>);
 
-/// The pages of a kdump-compressed file of a 64-bit little-endian machine, and the seconds that
-/// their codecs take for each byte of memory.
-fn codec_alone(path: &Path) -> Option<(Vec<Stored>, f64)> {
+/// The seconds that the codecs take for each byte of memory in a kdump-compressed file of a 64-bit
+/// little-endian machine.
+fn codec_alone(path: &Path) -> Option<f64> {
     let file = std::fs::read(path).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(*file.get(at..)?.first_chunk()?) as usize);
     if !file.starts_with(b"KDUMP   ") {
@@ -216,8 +215,7 @@ fn codec_alone(path: &Path) -> Option<(Vec<Stored>, f64)> {
         })
     });
     let least = times.min()?.as_secs_f64();
-    let per_byte = least / (pages.len() * PAGE) as f64;
-    Some((pages, per_byte))
+    Some(least / (pages.len() * PAGE) as f64)
 }
 
 /// Prints the least and the median time of some rounds, how fast that is, and how it compares with

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -39,6 +39,11 @@ struct Part {
     saved_before: u64,
     /// The offset of the page descriptors in the file.
     descriptors: u64,
+    /// The offset of what is stored after the descriptors.
+    first_stored: u64,
+    /// The page there, once it was needed. makedumpfile and QEMU store one page of zeros first,
+    /// which stands for all that are.
+    first_page: OnceLock<Box<[u8]>>,
 }
 
 /// The pages of a dump, out of one file or a split set.
@@ -97,14 +102,27 @@ impl Part {
             Some((start, _)) => saved.count_before(start).map_or(0, |(count, _)| count),
             None => 0,
         };
-        Ok(Self {
+        let mut part = Self {
             in_memory: Bitmap::new(source.clone(), first, header.pages),
             saved,
             saved_before,
             descriptors: header.bitmaps.saturating_add(header.bitmap_bytes),
+            first_stored: 0,
+            first_page: OnceLock::new(),
             source,
             header,
-        })
+        };
+        part.first_stored = part.descriptor_offset(part.saved_pages());
+        Ok(part)
+    }
+
+    /// The number of pages that this file has.
+    fn saved_pages(&self) -> u64 {
+        let (_, end) = self.header.part.unwrap_or((0, u64::MAX));
+        let last = end.min(self.header.pages).saturating_sub(1);
+        let saved = self.saved.count_before(last);
+        let count = saved.map_or(0, |(before, is_set)| before + u64::from(is_set));
+        count.saturating_sub(self.saved_before)
     }
 
     fn has(&self, page: u64) -> bool {
@@ -164,13 +182,28 @@ impl Part {
                 "its stored size {size} is more than a page"
             )));
         }
-        STORED.with_borrow_mut(|stored| {
-            stored.resize(size as usize, 0);
-            self.fill(offset, stored)?;
-            codec
-                .decode(stored, bytes)
-                .map_err(|_| damaged(&format!("its {codec:?} data does not decode")))
-        })
+        if offset == self.first_stored
+            && let Some(page) = self.first_page.get()
+            && page.len() == bytes.len()
+        {
+            bytes.copy_from_slice(page);
+            return Ok(());
+        }
+        if codec == Codec::Raw && size as usize == bytes.len() {
+            self.fill(offset, bytes)?;
+        } else {
+            STORED.with_borrow_mut(|stored| {
+                stored.resize(size as usize, 0);
+                self.fill(offset, stored)?;
+                codec
+                    .decode(stored, bytes)
+                    .map_err(|_| damaged(&format!("its {codec:?} data does not decode")))
+            })?;
+        }
+        if offset == self.first_stored {
+            self.first_page.get_or_init(|| bytes.into());
+        }
+        Ok(())
     }
 
     fn descriptor_offset(&self, index: u64) -> u64 {
@@ -183,12 +216,8 @@ impl Part {
     fn expected_size(&self) -> Result<u64> {
         const AT_ONCE: u64 = 4096;
         const MOST_STEPS: usize = 64;
-        let (_, end) = self.header.part.unwrap_or((0, u64::MAX));
-        let last = end.min(self.header.pages).saturating_sub(1);
-        let saved = self.saved.count_before(last);
-        let count = saved.map_or(0, |(before, is_set)| before + u64::from(is_set));
-        let count = count.saturating_sub(self.saved_before);
-        let mut expected = self.descriptor_offset(count);
+        let count = self.saved_pages();
+        let mut expected = self.first_stored;
         let mut next = count;
         for _ in 0..MOST_STEPS {
             let step = next.min(AT_ONCE);
