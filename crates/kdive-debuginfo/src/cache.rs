@@ -16,11 +16,11 @@ use memmap2::Mmap;
 
 use crate::{Error, Result};
 
-/// Changes whenever the contents of items change.
-const FORMAT_VERSION: u32 = 2;
+/// Changes whenever the meaning of what items hold changes.
+const FORMAT_VERSION: u32 = 3;
 const MAGIC: &[u8; 8] = b"kdiveidx";
-/// Magic, version, checksum of the rest, length of the rest.
-const HEADER_LENGTH: usize = 8 + 4 + 4 + 8;
+/// Magic, version, checksum of the contents, length of the contents, layout of their records.
+const HEADER_LENGTH: usize = 8 + 4 + 4 + 8 + 8;
 /// The total size beyond which the oldest items are removed, unless another one is chosen.
 const DEFAULT_SIZE_LIMIT: u64 = 1 << 30;
 /// An item in use is marked as used at most this often.
@@ -37,6 +37,15 @@ pub enum ItemKind {
 
 impl ItemKind {
     const ALL: [Self; 2] = [Self::Index, Self::Unwind];
+
+    /// A number that tells how the records are laid out that items are made of.
+    fn layout(self) -> u32 {
+        match self {
+            Self::Index => crate::dwarf::saved_layout(),
+            // The table says itself how it is laid out.
+            Self::Unwind => 0,
+        }
+    }
 
     /// How the names of its files end.
     fn extension(self) -> &'static str {
@@ -185,7 +194,7 @@ impl IndexCache {
 
     /// Checks that an item is whole. The error says what is wrong with it.
     pub fn verify(&self, item: &CacheItem) -> Result<()> {
-        match map(&item.path) {
+        match map(&item.path, item.kind) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(bad(&item.path, "the item is gone")),
             Err(reason) => Err(bad(&item.path, &reason)),
@@ -224,7 +233,7 @@ impl IndexCache {
         build_id: &[u8],
     ) -> std::result::Result<Option<Saved>, String> {
         let path = self.path(kind, build_id);
-        let saved = map(&path)?;
+        let saved = map(&path, kind)?;
         if saved.is_some() {
             mark_used(&path);
         }
@@ -243,7 +252,7 @@ impl IndexCache {
         let temporary = self
             .directory
             .join(format!(".{}-{number}.new", std::process::id()));
-        let written = write(&temporary, contents)
+        let written = write(&temporary, kind, contents)
             .and_then(|()| fs::rename(&temporary, self.path(kind, build_id)));
         if let Err(source) = written {
             // It may not even exist; then there is nothing to be removed.
@@ -287,7 +296,7 @@ fn item_at(path: &Path) -> Option<(ItemKind, Vec<u8>)> {
         .map(|build_id| (kind, build_id))
 }
 
-fn write(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+fn write(path: &Path, kind: ItemKind, contents: &[u8]) -> std::io::Result<()> {
     let mut checksum = flate2::Crc::new();
     checksum.update(contents);
     let mut file = File::create_new(path)?;
@@ -295,11 +304,12 @@ fn write(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     file.write_all(&FORMAT_VERSION.to_le_bytes())?;
     file.write_all(&checksum.sum().to_le_bytes())?;
     file.write_all(&(contents.len() as u64).to_le_bytes())?;
+    file.write_all(&u64::from(kind.layout()).to_le_bytes())?;
     file.write_all(contents)
 }
 
 /// Maps an item. `None` if it doesn't exist; the error says why it can't be used.
-fn map(path: &Path) -> std::result::Result<Option<Saved>, String> {
+fn map(path: &Path, kind: ItemKind) -> std::result::Result<Option<Saved>, String> {
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| error.to_string())?,
@@ -323,6 +333,9 @@ fn map(path: &Path) -> std::result::Result<Option<Saved>, String> {
             "the file has format {}, not {FORMAT_VERSION}",
             number(0..4)
         ));
+    }
+    if (number(16..20), number(20..24)) != (kind.layout(), 0) {
+        return Err("the file is laid out in another way than this kdive does it".to_owned());
     }
     let length = u64::from(number(8..12)) | (u64::from(number(12..16)) << 32);
     if length != contents.len() as u64 {

@@ -15,6 +15,20 @@ pub(crate) trait Record: Copy {
 
     /// Appends that many bytes.
     fn write(self, bytes: &mut Vec<u8>);
+
+    /// A record whose fields are all different.
+    fn example() -> Self;
+}
+
+/// A number that changes with the order and the sizes of what a record is saved as, so that what
+/// was saved with another layout is not misread.
+pub(crate) fn layout_of<T: Record>() -> u32 {
+    let mut bytes = Vec::new();
+    T::example().write(&mut bytes);
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&(T::SIZE as u64).to_le_bytes());
+    checksum.update(&bytes);
+    checksum.sum()
 }
 
 /// Takes numbers from the front of a record's bytes.
@@ -47,6 +61,10 @@ impl Record for u64 {
 
     fn write(self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn example() -> u64 {
+        0x0102_0304_0506_0708
     }
 }
 

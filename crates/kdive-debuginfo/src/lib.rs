@@ -14,6 +14,8 @@ pub mod dwarf;
 pub mod elf;
 mod error;
 pub mod kallsyms;
+pub mod macros;
+pub mod progress;
 pub mod search;
 mod source;
 mod source_path;
@@ -21,5 +23,6 @@ pub mod symbols;
 
 pub use code::CodeSource;
 pub use error::{Error, Result};
+pub use macros::MacroSource;
 pub use source::TypeSource;
 pub use source_path::path_ends_with;

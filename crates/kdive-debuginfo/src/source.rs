@@ -37,6 +37,11 @@ pub trait TypeSource: Send + Sync {
         None
     }
 
+    /// What is known of the module's macros; none if the format knows nothing of them.
+    fn macros(&self) -> Option<&dyn crate::MacroSource> {
+        None
+    }
+
     /// Describes a type.
     fn describe(&self, id: TypeId) -> Result<TypeDescription>;
 

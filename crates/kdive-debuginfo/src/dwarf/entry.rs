@@ -9,7 +9,7 @@ use gimli::constants as dw;
 use super::file::{Slice, UnitView};
 use super::source::DwarfSource;
 use crate::Result;
-use crate::description::TypeId;
+use crate::description::{Language, TypeId};
 
 /// How many entries may stand between one and the one that has what it lacks.
 const GREATEST_ORIGIN_CHAIN: usize = 8;
@@ -40,6 +40,13 @@ impl<'a> Entry<'a> {
     /// The offset of this entry in its file.
     pub(super) fn file_offset(&self) -> u64 {
         self.view.offset + self.die.offset().0 as u64
+    }
+
+    /// The language that it is written in.
+    pub(super) fn language(&self) -> Language {
+        let unit = self.file_base + self.view.offset;
+        let own = self.view.language;
+        own.unwrap_or_else(|| self.source.imported_language(unit))
     }
 
     /// An error about this entry.

@@ -15,6 +15,7 @@ use super::identity::Fingerprint;
 use super::scan::{Collected, Defect, Deferred, InlineNames, Named, ScanSections, Scanner};
 use crate::column::{Column, Fields, Record};
 use crate::description::{ObjectKinds, TypeKinds};
+use crate::progress::Indexing;
 
 /// What an entry is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +305,16 @@ impl Record for Group {
         bytes.extend_from_slice(&self.first.to_le_bytes());
         bytes.extend_from_slice(&self.name.to_le_bytes());
     }
+
+    fn example() -> Group {
+        let name = 4 | ((NameSource::SupplementaryInline as u64) << 40);
+        Group {
+            hash: 1,
+            count: 2,
+            first: 3,
+            name,
+        }
+    }
 }
 
 impl Record for Entry {
@@ -315,6 +326,10 @@ impl Record for Entry {
 
     fn write(self, bytes: &mut Vec<u8>) {
         self.0.write(bytes);
+    }
+
+    fn example() -> Entry {
+        RawEntry::new(1, EntryKind::Namespace, EntryFlags::NAMED_ELSEWHERE, None).entry()
     }
 }
 
@@ -335,6 +350,14 @@ impl Record for Scope {
         bytes.extend_from_slice(&self.end.to_le_bytes());
         bytes.extend_from_slice(&self.parent.to_le_bytes());
     }
+
+    fn example() -> Scope {
+        Scope {
+            start: 1,
+            end: 2,
+            parent: 3,
+        }
+    }
 }
 
 /// Resolves names. What is damaged has an empty name, which nothing looks for.
@@ -353,6 +376,7 @@ pub(super) fn scan(
     done: impl Fn(&[u8]) + Sync,
 ) -> Result<(Vec<UnitHeader>, Vec<Collected>), Defect> {
     let headers = Mutex::new(headers);
+    let progress = Indexing::start(sections.entries.len() as u64);
     // Each thread takes runs in the order of the file. So what it leaves out because it met it
     // before is never the first of its kind in the file, and the result is always the same.
     let next_run = || -> Result<Vec<UnitHeader>, Defect> {
@@ -383,6 +407,7 @@ pub(super) fn scan(
                 .get(first.offset as usize..last.end as usize)
             {
                 done(bytes);
+                progress.advance(bytes.len() as u64);
             }
             units.extend(run);
         }
@@ -651,7 +676,7 @@ fn merge_inline_names(collected: &mut [Collected]) -> HashMap<u64, u32, FixedSta
 }
 
 /// FNV-1a, folded: the hash is kept on disk, so it must never change.
-fn hash_name(name: &[u8]) -> u32 {
+pub(super) fn hash_name(name: &[u8]) -> u32 {
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

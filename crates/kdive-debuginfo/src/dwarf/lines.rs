@@ -29,27 +29,54 @@ impl DwarfFile {
             )
         };
         let unit = view.dwarf.unit(view.unit.header).map_err(failed)?;
-        let Some(program) = &unit.line_program else {
-            return Ok(Vec::new());
-        };
-        let header = program.header();
-        let count = header.file_names().len() as u64;
-        // Up to DWARF 4, files are numbered from 1.
-        let numbers = if header.version() >= 5 {
-            0..count
-        } else {
-            0..count.saturating_add(1)
-        };
-        let mut files = Vec::new();
-        for number in numbers {
-            let path = match header.file(number) {
-                Some(file) => file_path(&unit, view, header, file).map_err(failed)?,
-                None => String::new(),
-            };
-            files.push(path.into());
-        }
-        Ok(files)
+        file_paths(view, &unit).map_err(failed)
     }
+
+    /// The path of the source file with a number that macros of a unit refer to. Those of split
+    /// DWARF refer to a table of files beside them.
+    pub(super) fn macro_file(&self, view: &UnitView<'_>, file: u64) -> Result<Option<Arc<str>>> {
+        let split = gimli::DebugLineOffset(0);
+        let size = view.unit.encoding().address_size;
+        match view.dwarf.debug_line.program(split, size, None, None) {
+            Ok(program) if self.is_split() => {
+                let failed = |error: gimli::Error| self.bad_entry(view.offset, &error.to_string());
+                let mut unit = view.dwarf.unit(view.unit.header).map_err(failed)?;
+                unit.line_program = Some(program);
+                let paths = file_paths(view, &unit).map_err(failed)?;
+                Ok(usize::try_from(file)
+                    .ok()
+                    .and_then(|file| paths.get(file).cloned()))
+            }
+            _ => self.source_file(view, file),
+        }
+    }
+}
+
+/// The paths of all source files of a unit's line table, by their numbers.
+fn file_paths<'a>(
+    view: &UnitView<'a>,
+    unit: &gimli::Unit<Slice<'a>>,
+) -> gimli::Result<Vec<Arc<str>>> {
+    let Some(program) = &unit.line_program else {
+        return Ok(Vec::new());
+    };
+    let header = program.header();
+    let count = header.file_names().len() as u64;
+    // Up to DWARF 4, files are numbered from 1.
+    let numbers = if header.version() >= 5 {
+        0..count
+    } else {
+        0..count.saturating_add(1)
+    };
+    let mut files = Vec::new();
+    for number in numbers {
+        let path = match header.file(number) {
+            Some(file) => file_path(unit, view, header, file)?,
+            None => String::new(),
+        };
+        files.push(path.into());
+    }
+    Ok(files)
 }
 
 fn file_path<'a>(

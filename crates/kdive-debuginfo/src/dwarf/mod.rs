@@ -11,14 +11,18 @@ mod entry;
 mod file;
 mod identity;
 mod index;
+mod languages;
 mod line_rows;
 mod lines;
+mod macros;
 mod objects;
 mod scan;
 mod scopes;
 mod source;
 mod split;
 mod types;
+
+pub(crate) use file::saved::layout as saved_layout;
 
 pub use file::DwarfFile;
 pub use source::DwarfSource;

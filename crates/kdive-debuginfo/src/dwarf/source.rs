@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use gimli::AttributeValue;
@@ -11,11 +11,13 @@ use gimli::constants as dw;
 use super::entry::Entry;
 use super::file::{Companions, DwarfFile};
 use super::index::{self, EntryFlags, EntryKinds};
+use super::languages::{self, Languages};
+use super::macros::Macros;
 use super::split::{self, MissingFile};
 use super::{objects, scopes, types};
 use crate::cache::{CacheOutcome, IndexCache};
 use crate::description::{
-    EnumeratorDescription, MemberDescription, ObjectDescription, ObjectKinds,
+    EnumeratorDescription, Language, MemberDescription, ObjectDescription, ObjectKinds,
     TemplateParameterDescription, TypeDescription, TypeId, TypeKinds,
 };
 use crate::elf::ElfFile;
@@ -32,6 +34,10 @@ pub struct DwarfSource {
     split: HashMap<usize, (usize, usize), FixedState>,
     missing: Vec<MissingFile>,
     bias: u64,
+    /// Read when first asked for.
+    macros: OnceLock<Macros>,
+    /// Read when first asked for.
+    languages: OnceLock<Languages>,
 }
 
 pub(super) struct FileSlot {
@@ -87,6 +93,8 @@ impl DwarfSource {
             split: HashMap::default(),
             missing: Vec::new(),
             bias,
+            macros: OnceLock::new(),
+            languages: OnceLock::new(),
         };
         let main = Arc::new(file);
         source.add_file(Arc::clone(&main));
@@ -146,6 +154,27 @@ impl DwarfSource {
     pub fn cache_outcome(&self) -> CacheOutcome {
         self.main_file()
             .map_or(CacheOutcome::NotUsed, |file| file.cache_outcome().clone())
+    }
+
+    /// The module's own file, and after it the files that it refers to.
+    pub(super) fn files(&self) -> &[FileSlot] {
+        &self.files
+    }
+
+    /// The number of the supplementary file.
+    pub(super) fn supplementary_number(&self) -> Option<usize> {
+        self.supplementary_base?;
+        Some(1)
+    }
+
+    /// The language of a unit that does not say it, by its offset in this source.
+    pub(super) fn imported_language(&self, unit: u64) -> Language {
+        let languages = self.languages.get_or_init(|| languages::read(self));
+        languages.get(&unit).copied().unwrap_or_default()
+    }
+
+    pub(super) fn macros(&self) -> &Macros {
+        self.macros.get_or_init(|| Macros::read(self))
     }
 
     /// The module's own file.
@@ -351,6 +380,10 @@ impl TypeSource for DwarfSource {
     }
 
     fn code(&self) -> Option<&dyn crate::CodeSource> {
+        Some(self)
+    }
+
+    fn macros(&self) -> Option<&dyn crate::MacroSource> {
         Some(self)
     }
 

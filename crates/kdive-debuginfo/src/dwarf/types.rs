@@ -53,7 +53,7 @@ pub(super) fn describe(entry: &Entry<'_>) -> Result<TypeDescription> {
         tag => return Err(entry.bad(&format!("{tag} is not a type that kdive knows"))),
     };
     Ok(TypeDescription {
-        language: entry.view.language,
+        language: entry.language(),
         alignment: match shape {
             Shape::Compound { .. } | Shape::Enum { .. } => {
                 alignment(definition(entry)?.as_ref().unwrap_or(entry))

@@ -3,7 +3,7 @@
 //! [`package`] has what is different in files of split DWARF, [`saved`] how the index is kept.
 
 pub(super) mod package;
-mod saved;
+pub(super) mod saved;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +14,7 @@ use kdive_target::ByteOrder;
 use super::addresses::CodeIndex;
 use super::encoding::{UnitHeader, UnitHeaders};
 use super::index::{GREATEST_OFFSET, Index, NameRef, NameSource, Strings, scan};
+use super::languages::{Import, UnitStart};
 use super::scan::{Collected, Defect, ScanSections};
 use crate::bytes::c_string_at;
 use crate::cache::{CacheOutcome, IndexCache, ItemKind};
@@ -97,7 +98,7 @@ struct UnitFacts {
     loclists_base: gimli::DebugLocListsBase,
     rnglists_base: gimli::DebugRngListsBase,
     dwo_id: Option<gimli::DwoId>,
-    language: Language,
+    language: Option<Language>,
 }
 
 /// A unit, ready to be read through gimli.
@@ -105,7 +106,8 @@ pub(super) struct UnitView<'a> {
     pub(super) file: &'a DwarfFile,
     pub(super) dwarf: gimli::Dwarf<Slice<'a>>,
     pub(super) unit: gimli::Unit<Slice<'a>>,
-    pub(super) language: Language,
+    /// None if the unit does not say it.
+    pub(super) language: Option<Language>,
     /// The unit's offset in its file.
     pub(super) offset: u64,
 }
@@ -314,6 +316,25 @@ impl DwarfFile {
         Ok(None)
     }
 
+    /// Whether it has what was split off from other files.
+    pub(super) fn is_split(&self) -> bool {
+        self.is_dwo
+    }
+
+    /// Whether each unit has parts of the sections to itself.
+    pub(super) fn is_package(&self) -> bool {
+        self.units.iter().any(|unit| unit.row.is_some())
+    }
+
+    /// How long the sections with macros are together.
+    pub(super) fn macros_length(&self) -> u64 {
+        let suffix = if self.is_dwo { ".dwo" } else { "" };
+        [".debug_macro", ".debug_macinfo"]
+            .iter()
+            .filter_map(|name| self.elf.section_data(&format!("{name}{suffix}")).ok()?)
+            .fold(0, |sum, bytes| sum.saturating_add(bytes.len() as u64))
+    }
+
     /// How long the sections with entries are together.
     pub(super) fn entries_length(&self) -> u64 {
         self.entries_length
@@ -383,6 +404,38 @@ impl DwarfFile {
         }
     }
 
+    /// Where a unit starts.
+    pub(super) fn unit_offset(&self, number: usize) -> Option<u64> {
+        let unit = self.units.get(number)?;
+        Some(unit.base + unit.header.offset)
+    }
+
+    /// What a unit says before all else. Nothing of it is kept.
+    pub(super) fn unit_start(&self, number: usize) -> gimli::Result<UnitStart> {
+        let slot = self.units.get(number).ok_or(gimli::Error::MissingUnitDie)?;
+        let dwarf = self.dwarf_of(slot)?;
+        let header = self.gimli_header(slot, &dwarf)?;
+        let abbreviations = header.abbreviations(&dwarf.debug_abbrev)?;
+        let mut entries = header.entries(&abbreviations);
+        let language = entries.next_dfs()?.and_then(language_of);
+        let mut imports = Vec::new();
+        while let Some(entry) = entries.next_dfs()? {
+            if entry.tag() != gimli::DW_TAG_imported_unit {
+                break;
+            }
+            match entry.attr_value(gimli::DW_AT_import) {
+                Some(gimli::AttributeValue::DebugInfoRef(offset)) => {
+                    imports.push(Import::Own(offset.0 as u64));
+                }
+                Some(gimli::AttributeValue::DebugInfoRefSup(offset)) => {
+                    imports.push(Import::Supplementary(offset.0 as u64));
+                }
+                _ => {}
+            }
+        }
+        Ok(UnitStart { language, imports })
+    }
+
     /// The number of the unit that starts at `offset`.
     pub(super) fn unit_number(&self, offset: u64) -> Option<usize> {
         self.units
@@ -390,15 +443,19 @@ impl DwarfFile {
             .ok()
     }
 
+    /// The number of the unit that contains the entry at `offset`.
+    pub(super) fn unit_number_at(&self, offset: u64) -> Option<usize> {
+        let is_before = |unit: &UnitSlot| unit.base + unit.header.offset <= offset;
+        let number = self.units.partition_point(is_before).checked_sub(1)?;
+        let unit = self.units.get(number)?;
+        (offset < unit.base + unit.header.end).then_some(number)
+    }
+
     /// The unit that contains the entry at `offset`.
     pub(super) fn unit_at(&self, offset: u64) -> Result<UnitView<'_>> {
-        let number = self
-            .units
-            .partition_point(|unit| unit.base + unit.header.offset <= offset);
-        let number = number.wrapping_sub(1);
-        match self.units.get(number) {
-            Some(slot) if offset < slot.base + slot.header.end => self.view(number, slot),
-            _ => Err(self.bad_entry(offset, "no unit has an entry there")),
+        match self.unit_number_at(offset) {
+            Some(number) => self.unit(number),
+            None => Err(self.bad_entry(offset, "no unit has an entry there")),
         }
     }
 
@@ -536,22 +593,7 @@ fn read_facts<'a>(
     header: gimli::UnitHeader<Slice<'a>>,
 ) -> gimli::Result<UnitFacts> {
     let unit = dwarf.unit(header)?;
-    let mut entries = unit.entries();
-    entries.next_dfs()?;
-    let language = entries
-        .current()
-        .and_then(|root| root.attr_value(gimli::DW_AT_language));
-    let language = match language {
-        Some(gimli::AttributeValue::Language(
-            gimli::DW_LANG_C_plus_plus
-            | gimli::DW_LANG_C_plus_plus_03
-            | gimli::DW_LANG_C_plus_plus_11
-            | gimli::DW_LANG_C_plus_plus_14
-            | gimli::DW_LANG_C_plus_plus_17
-            | gimli::DW_LANG_C_plus_plus_20,
-        )) => Language::Cpp,
-        _ => Language::C,
-    };
+    let language = unit.entries().next_dfs()?.and_then(language_of);
     Ok(UnitFacts {
         abbreviations: unit.abbreviations,
         low_pc: unit.low_pc,
@@ -561,6 +603,21 @@ fn read_facts<'a>(
         rnglists_base: unit.rnglists_base,
         dwo_id: unit.dwo_id,
         language,
+    })
+}
+
+/// What the entry of a unit says of its language.
+fn language_of(root: &gimli::DebuggingInformationEntry<Slice<'_>>) -> Option<Language> {
+    Some(match root.attr_value(gimli::DW_AT_language)? {
+        gimli::AttributeValue::Language(
+            gimli::DW_LANG_C_plus_plus
+            | gimli::DW_LANG_C_plus_plus_03
+            | gimli::DW_LANG_C_plus_plus_11
+            | gimli::DW_LANG_C_plus_plus_14
+            | gimli::DW_LANG_C_plus_plus_17
+            | gimli::DW_LANG_C_plus_plus_20,
+        ) => Language::Cpp,
+        _ => Language::C,
     })
 }
 

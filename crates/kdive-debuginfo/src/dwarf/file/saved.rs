@@ -4,9 +4,9 @@ use kdive_target::ByteOrder;
 
 use super::DwarfFile;
 use crate::cache::Saved;
-use crate::column::{Column, Fields, Record};
+use crate::column::{Column, Fields, Record, layout_of};
 use crate::dwarf::encoding::{Encoding, UnitHeader};
-use crate::dwarf::index::Index;
+use crate::dwarf::index::{Entry, Group, Index, Scope};
 
 /// A unit as it is saved.
 #[derive(Clone, Copy)]
@@ -70,7 +70,45 @@ impl Record for SavedUnit {
         bytes.extend_from_slice(&small.to_le_bytes());
         bytes.extend_from_slice(&flags.to_le_bytes());
     }
+
+    fn example() -> SavedUnit {
+        SavedUnit {
+            header: UnitHeader {
+                offset: 1,
+                end: 2,
+                entries: 3,
+                abbreviations: 4,
+                encoding: Encoding {
+                    version: 5,
+                    address_size: 8,
+                    is_dwarf64: true,
+                    byte_order: ByteOrder::Little,
+                },
+                type_signature: Some((6, 7)),
+                dwo_id: Some(9),
+            },
+            is_types: true,
+        }
+    }
 }
+
+/// A number that changes with the layout of any record of a saved index.
+pub(crate) fn layout() -> u32 {
+    [
+        layout_of::<u64>(),
+        layout_of::<SavedUnit>(),
+        layout_of::<Group>(),
+        layout_of::<Entry>(),
+        layout_of::<Scope>(),
+    ]
+    .into_iter()
+    .fold(HEADER_NUMBERS as u32, |sum, layout| {
+        sum.rotate_left(5) ^ layout
+    })
+}
+
+/// How many numbers stand before the records.
+const HEADER_NUMBERS: usize = 11;
 
 impl DwarfFile {
     /// What identifies the debug information beyond the build ID, which a stripped file and its
@@ -122,8 +160,9 @@ impl DwarfFile {
     /// Takes the index from a saved one. `None` if it is not of this file.
     pub(super) fn load(&mut self, saved: &Saved) -> Option<()> {
         let mut offset = 0;
-        let numbers: Column<u64> = Column::load(saved, &mut offset, 11)?;
-        let numbers: [u64; 11] = numbers.iter().collect::<Vec<u64>>().try_into().ok()?;
+        let numbers: Column<u64> = Column::load(saved, &mut offset, HEADER_NUMBERS as u64)?;
+        let numbers: [u64; HEADER_NUMBERS] =
+            numbers.iter().collect::<Vec<u64>>().try_into().ok()?;
         let [
             info,
             types,
