@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::convert::are_compatible;
 use super::{Encoding, Layout, Number, Object, Value, bits};
 use crate::program::Program;
-use crate::types::{PrimitiveType, Type, TypeKind, too_deep};
+use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind, too_deep};
 use crate::{Error, Result};
 
 /// A plain value: what a script gives to make an object, or gets out of one.
@@ -97,6 +97,15 @@ impl Object {
             }
         };
         Self::from_number(program, ty, number, None)
+    }
+
+    /// An array of constant characters, as a string literal with its terminating zero is.
+    pub(crate) fn from_text(program: &Arc<Program>, bytes: &[u8]) -> Result<Object> {
+        let character = program
+            .primitive_type(PrimitiveType::Char)?
+            .qualified(Qualifiers::CONST);
+        let ty = Type::array(character, Some(bytes.len() as u64), program.language());
+        Object::from_bytes(program, ty, bytes, 0, None)
     }
 
     /// A value object of type `ty` made of plain values.

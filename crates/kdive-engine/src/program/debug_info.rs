@@ -7,6 +7,7 @@ use kdive_debuginfo::description::{Location, ObjectDescription, TypeKinds};
 use kdive_debuginfo::symbols::SymbolTable;
 
 use super::builtin::BtfFinder;
+use super::macros;
 use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolFinder, SymbolQuery, TypeFinder};
 use crate::Result;
 use crate::module::StandardFinder;
@@ -134,6 +135,14 @@ impl ObjectFinder for FormatFinder {
             let found = types.find_object(program, name, kinds, file_name)?;
             if found.is_some() {
                 return Ok(found);
+            }
+        }
+        // Names of macros are not in the index, so they come last.
+        for types in program.debug_info.types().iter() {
+            if types.source().format() == self.0
+                && let Some(found) = macros::find(program, types, name, kinds, file_name)?
+            {
+                return Ok(Some(found));
             }
         }
         Ok(None)

@@ -7,7 +7,7 @@ use kdive_target::VmCoreInfo;
 use super::{ObjectFinder, ObjectKinds, Program};
 use crate::Result;
 use crate::object::{Number, Object};
-use crate::types::{PointerKind, PrimitiveType, Qualifiers, Type, TypeKinds};
+use crate::types::{PointerKind, PrimitiveType, Qualifiers, TypeKinds};
 
 /// Answers for constants from VMCOREINFO (`UTS_RELEASE`, `PAGE_SIZE` …), for such as follow from
 /// types (`THREAD_SIZE`, `SECTIONS_PER_ROOT`), and for `jiffies` and `vmemmap`.
@@ -65,13 +65,16 @@ fn constant(program: &Arc<Program>, name: &str, info: &VmCoreInfo) -> Result<Opt
     match (name, info.page_size()) {
         // With its terminating zero, as the kernel's own constant.
         ("UTS_RELEASE", _) => match info.os_release() {
-            Some(release) => text(program, &release.bytes().chain([0]).collect::<Vec<_>>()),
+            Some(release) => {
+                Object::from_text(program, &release.bytes().chain([0]).collect::<Vec<_>>())
+                    .map(Some)
+            }
             None => Ok(None),
         },
-        ("VMCOREINFO", _) => text(
-            program,
-            &info.raw().iter().copied().chain([0]).collect::<Vec<_>>(),
-        ),
+        ("VMCOREINFO", _) => {
+            let text: Vec<u8> = info.raw().iter().copied().chain([0]).collect();
+            Object::from_text(program, &text).map(Some)
+        }
         ("PAGE_SIZE", Some(size)) => number(PrimitiveType::UnsignedLong, size),
         ("PAGE_SHIFT", Some(size)) => int(Some(i64::from(size.trailing_zeros()))),
         ("PAGE_MASK", Some(size)) => number(PrimitiveType::UnsignedLong, size.wrapping_neg()),
@@ -159,14 +162,6 @@ fn vmemmap(program: &Arc<Program>, info: &VmCoreInfo) -> Result<Option<Object>> 
 
 /// How many roots of memory sections are looked at: those of 52 bits of physical memory.
 const MAX_SECTION_ROOTS: u64 = 1 << 18;
-
-fn text(program: &Arc<Program>, bytes: &[u8]) -> Result<Option<Object>> {
-    let character = program
-        .primitive_type(PrimitiveType::Char)?
-        .qualified(Qualifiers::CONST);
-    let ty = Type::array(character, Some(bytes.len() as u64), program.language());
-    Object::from_bytes(program, ty, bytes, 0, None).map(Some)
-}
 
 /// `jiffies` is an alias of `jiffies_64` that the linker makes; debug information only declares
 /// it. On 32-bit machines it is the lower half.

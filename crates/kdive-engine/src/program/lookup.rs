@@ -144,6 +144,15 @@ impl Program {
                 symbol.address, symbol.address
             );
         }
+        if file_name.is_none()
+            && kinds.contains(ObjectKinds::CONSTANT)
+            && let Some(definition) = self.macro_definition(name)?
+        {
+            let _ = write!(
+                message,
+                ": the macro has no constant value (#define {definition})"
+            );
+        }
         Err(Error::NotFound {
             name: name.to_owned(),
             message,

@@ -10,6 +10,7 @@ mod debug_info;
 mod finders;
 mod kernel;
 mod lookup;
+mod macros;
 mod primitives;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
