@@ -1870,6 +1870,13 @@ class Module:
     def supplementary_debug_file_path(self) -> str | None:
         """The path of the file that the debug file refers to, if it does and has it."""
 
+    @property
+    def tried_files(self) -> list[tuple[str, str]]:
+        """The files that were looked at and not taken, in that order: the path of each, and what was wrong.
+
+        drgn does not have this.
+        """
+
     def wants_loaded_file(self) -> bool:
         """Return whether it wants the file that was loaded."""
 
@@ -2051,6 +2058,13 @@ class MemorySearchIterator(Generic[_T_co]):
             This iterator.
         """
 
+def _build_id(path: _Path) -> bytes | None:
+    """Return the build ID of an ELF file, if it has one.
+
+    Raises:
+        BadDataError: The file is damaged, or no ELF file.
+    """
+
 def _cache_add(path: _Path) -> str:
     """Index a file and keep the index: `found`, `saved`, or why it was not kept.
 
@@ -2058,6 +2072,9 @@ def _cache_add(path: _Path) -> str:
         LookupError: There is no cache.
         BadDataError: The file is damaged, or no ELF file.
     """
+
+def _indexing_progress() -> tuple[int, int]:
+    """Return how many bytes of debug information were indexed, and how many are to be, in this process."""
 
 def _cache_directory() -> str | None:
     """Return where indexes of debug files are kept; None if they are not."""

@@ -1,10 +1,7 @@
 """The debuginfod client: what it decides, and what it does with a server of this machine."""
 
-import http.server
 import os
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 
 import kdive
 from kdive.debuginfod import Client, FileKind, Finder, Settings, register
+from tests.debuginfod_server import Server, serving
 
 BUILD_ID = bytes.fromhex("0123456789abcdef")
 
@@ -66,46 +64,10 @@ def test_what_no_server_has_is_not_asked_for_again_soon(tmp_path: Path) -> None:
     assert not client.is_known_missing(path, path.stat().st_mtime)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A debuginfod server with the files in `files`, by path."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.announced_more = 0
-        self.silence_s = 0.0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        time.sleep(self.server.silence_s)
-        content = self.server.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content) + self.server.announced_more))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing is printed."""
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
@@ -150,15 +112,13 @@ def test_a_missing_file_is_asked_for_once(server: Server, settings: Settings) ->
 def test_the_second_server_is_asked_for_what_the_first_lacks(
     server: Server, tmp_path: Path
 ) -> None:
-    with Server() as first:
-        threading.Thread(target=first.serve_forever, daemon=True).start()
+    with serving() as first:
         server.files[PATH] = b"content"
         client = Client(Settings((first.url, server.url), tmp_path))
         path = client.fetch(BUILD_ID, FileKind.DEBUGINFO)
         assert path is not None
         assert path.read_bytes() == b"content"
         assert (first.asked, server.asked) == ([PATH], [PATH])
-        first.shutdown()
 
 
 def test_a_silent_server_is_waited_for_once(

@@ -11,8 +11,10 @@ from kdive._native import (
     _cache_items,
     _cache_prune,
     _cache_verify,
+    _indexing_progress,
 )
 from kdive.cli.errors import UserError
+from kdive.cli.progress import watching
 from kdive.cli.size import parse_size, show_size
 
 _DAY_S = 24 * 3600
@@ -98,7 +100,8 @@ def _prune(options: _Options) -> int:
 def _add(options: _Options) -> int:
     for path in options.files:
         try:
-            outcome = _cache_add(path)
+            with watching(f"indexing {path}", _indexing_progress):
+                outcome = _cache_add(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
         except BadDataError as error:

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kdive import MainModule, Module, ModuleFileStatus, Program, ProgramFlags, RelocatableModule
 from kdive.cli import log
@@ -21,9 +21,13 @@ _SOURCES = (
 )
 
 
+class _Options(Options):
+    tried: bool
+
+
 def run(arguments: Sequence[str]) -> int:
     """Print the table of modules and return 0 if all have debugging symbols, 1 if not."""
-    options = _parser().parse_args(arguments, namespace=Options())
+    options = _parser().parse_args(arguments, namespace=_Options())
     log.configure(options.log_level)
     prog = open_program(options)
     modules = list(prog.modules())
@@ -33,7 +37,11 @@ def run(arguments: Sequence[str]) -> int:
         print(*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[3])
     missing = sum(module.wants_debug_file() for module in modules)
     if missing:
+        if options.tried:
+            _print_tried(modules)
         print(f"{missing} of {len(modules)} have no debugging symbols; {_where_to_get(prog)}")
+        if not options.tried:
+            print("--tried lists the files that were tried, and why each was not taken")
     return 1 if missing else 0
 
 
@@ -48,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     add_target(parser)
     add_symbols(parser)
     add_log(parser)
+    parser.add_argument(
+        "--tried",
+        action="store_true",
+        help="list the files that were tried for each module without debugging symbols, and why they were not taken",
+    )
     parser.set_defaults(log_level="error")  # what is missing is in the table
     return parser
 
@@ -59,6 +72,17 @@ def _row(prog: Program, module: Module) -> tuple[str, str, str, str]:
     return module.name, address, build_id, _file(prog, module)
 
 
+def _print_tried(modules: Iterable[Module]) -> None:
+    for module in modules:
+        if module.wants_debug_file():
+            print(f"\n{module.name}:")
+            for path, reason in module.tried_files:
+                print(f"  {path}: {reason.removeprefix(f'{path}: ')}")
+            if not module.tried_files:
+                print("  nothing was tried: where its file may be is not known")
+    print()
+
+
 def _file(prog: Program, module: Module) -> str:
     if module.debug_file_path is not None:
         return module.debug_file_path
@@ -67,6 +91,9 @@ def _file(prog: Program, module: Module) -> str:
         return f"its supplementary file {wanted.supplementary_path} was not found"
     if not module.wants_debug_file():
         return "none is needed"
+    refused = _refused(module)
+    if refused is not None:
+        return refused
     if isinstance(module, MainModule) and prog.flags & ProgramFlags.IS_LINUX_KERNEL:
         kind = "no vmlinux was found; what the target itself has is used"
     elif isinstance(module, RelocatableModule):
@@ -76,6 +103,14 @@ def _file(prog: Program, module: Module) -> str:
     else:
         kind = "no file was found"
     return kind if module.build_id is not None else f"{kind}; its build ID is not known"
+
+
+def _refused(module: Module) -> str | None:
+    """Return what is wrong with the first file that was there for a module and is another one."""
+    for path, reason in module.tried_files:
+        if "build ID" in reason:
+            return f"{path} was not taken: {reason}"
+    return None
 
 
 def _where_to_get(prog: Program) -> str:

@@ -14,9 +14,11 @@ from kdive import (
     Program,
     ProgramFlags,
 )
+from kdive._native import _build_id, _indexing_progress
 from kdive.cli import downloads, log
 from kdive.cli.errors import UserError
 from kdive.cli.options import TYPE_FORMATS, Options
+from kdive.cli.progress import watching
 
 _NAMES_SHOWN = 5
 
@@ -72,11 +74,12 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         prog.set_enabled_type_finders(_chosen(prog.enabled_type_finders(), options.types))
         prog.set_enabled_object_finders(_chosen(prog.enabled_object_finders(), options.types))
     try:
-        prog.load_debug_info(
-            options.symbols,
-            default=options.default_symbols and not options.main_symbols,
-            main=options.main_symbols,
-        )
+        with watching("indexing the debug files, once", _indexing_progress):
+            prog.load_debug_info(
+                options.symbols,
+                default=options.default_symbols and not options.main_symbols,
+                main=options.main_symbols,
+            )
         complete = True
     except MissingDebugInfoError:
         complete = False
@@ -172,6 +175,14 @@ def _with_build_id(module: Module) -> str:
     return f"{module.name} (build ID {module.build_id.hex()})" if module.build_id else module.name
 
 
+def _own_build_id(path: str) -> str:
+    try:
+        build_id = _build_id(path)
+    except (BadDataError, OSError):
+        return ""
+    return f" (build ID {build_id.hex()})" if build_id else " (without build ID)"
+
+
 def _check_used(prog: Program, given: Iterable[str], target_name: str) -> None:
     """Look for files given with -s that belong to nothing in the target.
 
@@ -190,7 +201,8 @@ def _check_used(prog: Program, given: Iterable[str], target_name: str) -> None:
     main = prog.main_module()
     if main.debug_file_status != ModuleFileStatus.HAVE:
         raise UserError(
-            f"{stray[0]} does not belong to {target_name}; give the file of {_with_build_id(main)} with -s"
+            f"{stray[0]}{_own_build_id(stray[0])} does not belong to {target_name}; "
+            f"give the file of {_with_build_id(main)} with -s"
         )
     for path in stray:
         log.warning(f"{path} belongs to nothing in the target")

@@ -1,8 +1,6 @@
 """`kdive verify`: reads all of a dump and says what is damaged and what is still usable."""
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
 
 from kdive import BadDataError
@@ -10,12 +8,11 @@ from kdive._records import Verification
 from kdive.cli import log
 from kdive.cli.errors import UserError
 from kdive.cli.options import Options, add_target_details
+from kdive.cli.progress import bar_on_terminal
 from kdive.cli.size import show_size
 from kdive.cli.target import new_program, why_not_opened
 
-_BAR_WIDTH = 30
 _MOST_DAMAGES = 20
-_REDRAW_S = 0.1
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -27,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
         prog.set_core_dump(options.core[0] if len(options.core) == 1 else options.core)
     except (BadDataError, OSError, ValueError) as error:
         raise UserError(why_not_opened(options, error)) from error
-    bar = _Bar() if sys.stderr.isatty() else None
+    bar = bar_on_terminal(options.core[0])
     try:
         found = prog.verify(bar)
     finally:
@@ -50,32 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_target_details(parser)
     return parser
-
-
-class _Bar:
-    """Shows how far the check is, on the terminal that standard error is."""
-
-    def __init__(self) -> None:
-        self._start = self._drawn = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._drawn < _REDRAW_S or not total:
-            return
-        self._drawn = now
-        filled = _BAR_WIDTH * done // total
-        rate = done / (now - self._start)
-        print(
-            f"\r[{'#' * filled:{_BAR_WIDTH}}] {100 * done // total:3} %  {show_size(done)} of {show_size(total)}, "
-            f"{show_size(int(rate))}/s \x1b[K",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def clear(self) -> None:
-        """Leave the line empty."""
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _show(found: Verification) -> None:

@@ -1,6 +1,7 @@
 """Bad input gets one line that says what is wrong and what to do, and status 1."""
 
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,14 @@ def test_symbols_that_are_missing(kdive: Kdive, process: int) -> None:
 def test_symbols_of_another_file(kdive: Kdive, idle: lab.Target, executable: Path) -> None:
     dump = idle.dumps["elf"]
     result = kdive("-c", dump, "-s", executable, "-e", "1")
-    start = f"kdive: {executable} does not belong to {dump}; give the file of kernel (build ID "
+    notes = subprocess.run(
+        ["readelf", "-n", executable], capture_output=True, text=True, check=True
+    )
+    own = notes.stdout.split("Build ID: ")[1].split()[0]
+    start = (
+        f"kdive: {executable} (build ID {own}) does not belong to {dump}; "
+        "give the file of kernel (build ID "
+    )
     assert result.stderr.startswith(start)
     assert (result.stderr.count("\n"), result.stdout, result.returncode) == (1, "", 1)
     # The note in the guest's memory has the build ID as well.

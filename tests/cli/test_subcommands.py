@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_modules_of_a_kernel(kdive: Kdive, idle: lab.Target) -> None:
     dump = idle.dumps["elf"]
     result = kdive("modules", "-c", dump, "-s", idle.vmlinux, "-s", idle.modules["btrfs"])
     lines = result.stdout.splitlines()
-    rows = {line.split()[0]: line.split(maxsplit=3) for line in lines[:-1]}
+    rows = {line.split()[0]: line.split(maxsplit=3) for line in lines[:-2]}
     assert rows["kernel"][3] == str(idle.vmlinux)
     assert rows["btrfs"][3] == str(idle.modules["btrfs"])
     loaded = {module["name"] for module in idle.truth["before"]["modules"]}
@@ -89,6 +90,47 @@ def test_modules_of_a_kernel(kdive: Kdive, idle: lab.Target) -> None:
     assert re.fullmatch(
         rf"\d+ of {len(rows)} have no debugging symbols; "
         rf"Debian's package linux-image-{re.escape(idle.kernel)}-dbg has them",
-        lines[-1],
+        lines[-2],
     )
+    assert lines[-1].startswith("--tried lists the files that were tried")
     assert result.stderr == ""
+
+
+def test_modules_without_files_say_what_was_tried(
+    kdive: Kdive, executable: Path, tmp_path: Path
+) -> None:
+    """The program is stripped, and what its debug link leads to is of another build."""
+    program, other, debug = (tmp_path / name for name in ("program", "other", "program.debug"))
+    subprocess.run(["gcc", "-xc", "-g", "-Wl,--build-id", "-o", other, "-"], input="int main(){}",
+                   text=True, check=True)  # fmt: skip
+    subprocess.run(["objcopy", "--only-keep-debug", other, debug], check=True)
+    link = f"--add-gnu-debuglink={debug}"
+    subprocess.run(["objcopy", "--strip-debug", link, executable, program], check=True)
+    own, wrong = build_id(executable), build_id(other)
+    with subprocess.Popen([program], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"ready\n"
+        result = kdive("modules", "--tried", "-p", running.pid)
+        brief = kdive("modules", "-p", running.pid)
+        running.kill()
+    refusal = f"its build ID is {wrong}, not {own}"
+    lines = result.stdout.splitlines()
+    assert any(
+        line.startswith(f"{program} ") and line.endswith(f" {debug} was not taken: {refusal}")
+        for line in lines
+    )
+    tried = lines[lines.index(f"{program}:") + 1 :]
+    tried = tried[: tried.index("")]
+    assert f"  {debug}: {refusal}" in tried
+    assert f"  {program}: it has no debugging information" in tried
+    absent = f"  /usr/lib/debug/.build-id/{own[:2]}/{own[2:]}.debug: there is no such file"
+    assert absent in tried
+    assert "a debuginfod server may have them by their build IDs" in lines[-1]
+    assert (result.stderr, result.returncode) == ("", 1)
+    assert brief.stdout.splitlines()[-1].startswith("--tried lists the files")
+    assert f"  {debug}: {refusal}" not in brief.stdout
+
+
+def build_id(path: Path) -> str:
+    notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True)
+    return notes.stdout.split("Build ID: ")[1].split()[0]

@@ -71,6 +71,21 @@ pub(crate) fn prune(py: Python<'_>, limit: u64) -> PyResult<Vec<Item<'_>>> {
     Ok(to_python(py, removed))
 }
 
+/// How many bytes of debug information were indexed, and how many are to be, in this process.
+#[pyfunction]
+#[pyo3(name = "_indexing_progress")]
+pub(crate) fn indexing_progress() -> (u64, u64) {
+    kdive_debuginfo::progress::indexing()
+}
+
+/// The build ID of a file; none if it has none.
+#[pyfunction]
+#[pyo3(name = "_build_id")]
+pub(crate) fn build_id(py: Python<'_>, path: FilePath) -> PyResult<Option<Bound<'_, PyBytes>>> {
+    let file = ElfFile::open(&path.0).map_err(kdive_debuginfo::Error::into_python)?;
+    Ok(file.build_id().map(|id| PyBytes::new(py, id)))
+}
+
 /// Indexes a file and keeps the index; says whether it was there (`found`), was made (`saved`),
 /// or why it could not be kept.
 #[pyfunction]

@@ -89,7 +89,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         },
     )?;
     module.add_function(wrap_pyfunction!(cache::add, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::build_id, module)?)?;
     module.add_function(wrap_pyfunction!(cache::directory, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::indexing_progress, module)?)?;
     module.add_function(wrap_pyfunction!(cache::items, module)?)?;
     module.add_function(wrap_pyfunction!(cache::prune, module)?)?;
     module.add_function(wrap_pyfunction!(cache::verify, module)?)?;

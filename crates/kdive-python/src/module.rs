@@ -263,6 +263,15 @@ impl Module {
         Some(path.to_string_lossy().into_owned())
     }
 
+    /// The files that were looked at and not taken, each with what was wrong.
+    #[getter]
+    fn tried_files(&self) -> Vec<(String, String)> {
+        let tried = self.inner.tried_files().into_iter();
+        tried
+            .map(|tried| (tried.path.to_string_lossy().into_owned(), tried.reason))
+            .collect()
+    }
+
     /// Return which file the debug file wants to be complete.
     fn wanted_supplementary_debug_file<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let wanted = self.inner.wanted_supplementary().ok_or_else(|| {

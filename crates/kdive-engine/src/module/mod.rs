@@ -12,7 +12,7 @@ mod standard;
 mod unsaved;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 pub use options::{DebugInfoOptions, KmodSearchMethod};
@@ -112,7 +112,20 @@ struct State {
     /// The debug file that waits for the one that it shares contents with.
     incomplete: Option<Arc<ElfFile>>,
     supplementary_file: Option<PathBuf>,
+    tried: Vec<TriedFile>,
 }
+
+/// A file that was looked at for a module and not taken, at least not for all that was wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedFile {
+    /// Where it is, or was expected.
+    pub path: PathBuf,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+/// What is searched for a module are some tens of places.
+const MAX_TRIED: usize = 1000;
 
 /// A file that has contents which a debug file shares with others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +153,7 @@ impl Module {
                 debug_file: ModuleFile::WANTED,
                 incomplete: None,
                 supplementary_file: None,
+                tried: Vec::new(),
             }),
             symbols_in_memory: OnceLock::new(),
             types_in_memory: OnceLock::new(),
@@ -252,6 +266,21 @@ impl Module {
     /// The file that the debug file shares contents with, if it has it.
     pub fn supplementary_file(&self) -> Option<PathBuf> {
         self.state().supplementary_file
+    }
+
+    /// The files that were looked at and not taken, in that order.
+    pub fn tried_files(&self) -> Vec<TriedFile> {
+        self.state().tried
+    }
+
+    pub(super) fn note_tried(&self, path: &Path, reason: String) {
+        let path = path.to_owned();
+        self.change(|state| {
+            let is_known = state.tried.iter().any(|tried| tried.path == path);
+            if !is_known && state.tried.len() < MAX_TRIED {
+                state.tried.push(TriedFile { path, reason });
+            }
+        });
     }
 
     /// Changes whether the loaded file is wanted.

@@ -308,12 +308,47 @@ impl Module {
     /// The same for a file that is at `place` now, such as a descriptor below `/proc/self/fd`, and
     /// known as `path`.
     pub fn try_file_at(self: &Arc<Self>, path: &Path, place: &Path, force: bool) -> Result<bool> {
+        let wanted = self.wants_debug_file();
+        let taken = self.try_file_quietly(path, place, force);
+        match &taken {
+            Err(error) => self.note_tried(path, error.to_string()),
+            Ok((_, Some(reason))) if wanted && self.wants_debug_file() => {
+                self.note_tried(path, reason.clone());
+            }
+            Ok(_) => {}
+        }
+        Ok(taken?.0)
+    }
+
+    /// Whether the file was taken, and why it does not serve as the debug file if it doesn't.
+    fn try_file_quietly(
+        self: &Arc<Self>,
+        path: &Path,
+        place: &Path,
+        force: bool,
+    ) -> Result<(bool, Option<String>)> {
         let mut file = ElfFile::open_as(path, place)?;
         if file.kind() == ElfKind::Relocatable {
             let addresses = self.section_addresses();
             file = file.with_section_addresses(|name| addresses.get(name).copied());
         }
-        self.try_elf(&Arc::new(file), force)
+        let file = Arc::new(file);
+        let taken = self.try_elf(&file, force)?;
+        Ok((taken, self.why_no_debug_file(&file)))
+    }
+
+    fn why_no_debug_file(&self, file: &ElfFile) -> Option<String> {
+        if self.wanted_supplementary().is_some() {
+            return None;
+        }
+        let wanted = self.build_id();
+        Some(match (file.build_id(), wanted) {
+            (Some(own), Some(wanted)) if own != wanted => {
+                format!("its build ID is {}, not {}", hex(own), hex(&wanted))
+            }
+            (None, Some(_)) => "it has no build ID".to_owned(),
+            _ => "it has no debugging information".to_owned(),
+        })
     }
 }
 

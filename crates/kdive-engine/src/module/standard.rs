@@ -55,6 +55,8 @@ impl Program {
                     // A file that is absent or not the right one leaves the module as it was.
                     if path.is_file() {
                         let _ = module.try_file(&path, false);
+                    } else {
+                        module.note_tried(&path, "there is no such file".to_owned());
                     }
                 }
             }
