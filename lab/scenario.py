@@ -2,7 +2,8 @@
 
 A scenario is a shell script in ``lab/scenarios/``. Its lines that begin with ``#:`` form a TOML
 document with the fields of :class:`Scenario`; what it establishes it records with ``fact`` and
-``fact_json`` of ``guest/lib.sh``.
+``fact_json`` of ``guest/lib.sh``. ``ready`` has the dumps taken; ``lab_say moment NAME`` takes some
+before that, called ``FORMAT-NAME``.
 """
 
 import hashlib

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kdive import FaultError, Program
+from kdive import FaultError, Program, program_from_core_dump
 from kdive.lens import (
     Checked,
     Context,
@@ -28,12 +28,14 @@ from kdive.lens import (
     Severity,
     Status,
     Task,
+    all_diagnoses,
     column,
     diagnosis,
     run,
     run_here,
 )
 from kdive.lens.runner import State
+from kdive.sample import DUMP
 
 
 class Number(Row, title="Numbers"):
@@ -188,6 +190,18 @@ def test_a_loop_is_stopped_and_the_others_complete(
     assert stopped.reason == "it was stopped after 2 s"
     assert values(stopped) == ([1, 2] if looping is loops else [1])
     assert [r.status for r in others] == [Status.OK] * 3
+
+
+def test_the_standard_set_completes_beside_what_loops_and_what_eats_memory() -> None:
+    prog = program_from_core_dump(DUMP)
+    standard = [d for d in all_diagnoses().values() if d.standard]
+    tasks = [Task(d, d.options()) for d in (loops, eats_memory, *standard)]
+    stopped, hungry, *others = run(prog, tasks, Limits(seconds=15, memory_mib=256), at_once=3)
+    assert (stopped.status, values(stopped)) == (Status.TIMED_OUT, [1, 2])
+    assert (hungry.status, values(hungry)) == (Status.FAILED, [1])
+    assert hungry.reason == "it reached its limit of memory"
+    assert {r.status for r in others} == {Status.OK, Status.SKIPPED}
+    assert {r.name for r in others if r.findings} == {"btrfs", "delayed-works", "memcg"}
 
 
 def test_a_flood_of_rows_ends_at_the_limit_of_memory(prog: Program) -> None:
