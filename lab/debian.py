@@ -5,6 +5,7 @@ without root and on a machine of another release. Proxies set in the machine's `
 force, and packages are verified by apt against Debian's archive keys.
 """
 
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class Archive:
             if line.startswith("Version: "):
                 return line.removeprefix("Version: ")
         raise LabError(f"{package}: not in {self.suite} ({self.architecture})")
+
+    def has(self, package: str) -> bool:
+        """Whether there is a package of this name."""
+        pattern = f"^{re.escape(package)}$"
+        return bool(self._apt("apt-cache", "search", "--names-only", pattern))
 
     def dependencies(self, package: str) -> list[str]:
         """The names of the packages that ``package`` depends on, without versions and alternatives."""

@@ -9,7 +9,7 @@ from lab import cache, commands, debian
 from lab.errors import LabError
 
 #: The release of Debian that carries each kernel series.
-SUITE_OF = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie"}
+SUITE_OF = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
 #: Debian's architecture of each flavour of kernel.
 ARCHITECTURE_OF = {"amd64": "amd64", "arm64": "arm64"}
 
@@ -33,7 +33,9 @@ class Kernel:
     @property
     def image(self) -> Path:
         """The kernel that a boot loader starts."""
-        return self.directory / "image" / "boot" / f"vmlinuz-{self.release}"
+        in_boot = self.modules_root / "boot" / f"vmlinuz-{self.release}"
+        beside_modules = self.modules_root / "lib" / "modules" / self.release / "vmlinuz"
+        return in_boot if in_boot.exists() else beside_modules
 
     @property
     def modules_root(self) -> Path:
@@ -138,10 +140,11 @@ def _fetch(series: str, flavour: str, directory: Path) -> None:
     pattern = rf"^linux-image-{series.replace('.', '[.]')}[.][-.0-9+deb]*-{flavour}-dbg$"
     release = archive.newest(pattern).removeprefix("linux-image-").removesuffix("-dbg")
     version = archive.version(f"linux-image-{release}-dbg")
-    package = archive.download(f"linux-image-{release}-unsigned")
     image = directory / "image"
-    debian.unpack(package, image)
-    package.unlink()
+    for name in _image_packages(archive, release):
+        package = archive.download(name)
+        debian.unpack(package, image)
+        package.unlink()
     if not (image / "lib").exists():
         (image / "lib").symlink_to("usr/lib")
     commands.run(["depmod", "-b", str(image), release], timeout_s=120)
@@ -152,3 +155,12 @@ def _fetch(series: str, flavour: str, directory: Path) -> None:
         "suite": suite,
     }
     (directory / "kernel.json").write_text(json.dumps(description, indent=1))
+
+
+def _image_packages(archive: debian.Archive, release: str) -> list[str]:
+    """The packages that hold the kernel's image and its modules."""
+    if archive.has(f"linux-image-{release}-unsigned"):
+        return [f"linux-image-{release}-unsigned"]
+    # Debian's packages of Linux 7.2 have what used to be one package in several, of which this is none.
+    depends = archive.dependencies(f"linux-image-{release}")
+    return [name for name in depends if name.endswith(release)]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,31 @@ class Target:
     :param name: the scenario's name.
     :param kernel: the release, as in ``uname -r``.
     :param directory: holds everything but the debug files.
-    :param vmlinux: the kernel with its debug information.
     :param dumps: format to file. All were taken at one moment, with the guest frozen.
     :param truth: ``before`` and ``after`` hold what the guest said about itself on both sides of
         that moment (see ``guest/observe.py``), ``facts`` what the scenario recorded, ``output``
         what it printed.
-    :param modules: debug files of the modules that the scenario names, the lab's own included.
+    :param debug: where the debug files come from; they are downloaded when they are first asked for.
     """
 
     name: str
     kernel: str
     directory: Path
-    vmlinux: Path
     dumps: dict[str, Path]
     truth: dict[str, Any]
-    modules: dict[str, Path]
+    debug: Kernel
+
+    @property
+    def vmlinux(self) -> Path:
+        """The kernel with its debug information."""
+        return self.debug.vmlinux
+
+    @cached_property
+    def modules(self) -> dict[str, Path]:
+        """Debug files of the modules that the scenario names, the lab's own included."""
+        wanted = scenario.load(self.name)
+        built = {name: self.directory / "modules" / f"{name}.ko" for name in wanted.test_modules}
+        return self.debug.debug_modules(wanted.debug_modules) | built
 
     @property
     def stable_tasks(self) -> list[dict[str, Any]]:
@@ -60,17 +71,15 @@ def target(name: str, kernel: str = DEFAULT_KERNEL) -> Target:
         cache.root() / "targets" / chosen.identity / f"{name}-{wanted.digest}",
         lambda unfinished: _make(chosen, wanted, unfinished),
     )
-    built = {name: directory / "modules" / f"{name}.ko" for name in wanted.test_modules}
     with (directory / "truth.json").open() as file:
         truth = json.load(file)
     return Target(
         name=name,
         kernel=chosen.release,
         directory=directory,
-        vmlinux=chosen.vmlinux,
         dumps={path.name: path for path in sorted((directory / "dumps").iterdir())},
         truth=truth,
-        modules=chosen.debug_modules(wanted.debug_modules) | built,
+        debug=chosen,
     )
 
 
