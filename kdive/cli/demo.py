@@ -33,14 +33,14 @@ _SYSTEM = (
 _WAITING = ("__schedule", "schedule", "schedule_timeout", "schedule_hrtimeout_range_clock")
 
 _NEXT = (
-    ("-i", "a prompt on this dump; Tab completes names and members"),
+    ("-i", "a prompt on this dump; Tab completes names"),
     ("-e 'prog.type(\"struct timer_list\")'", "a type, as this kernel was built with it"),
     ("-e 'find_task({tid}).mm.total_vm'", "a value: follow pointers as in C"),
     ("-e 'print(get_dmesg().decode())'", "the log of the kernel"),
     ("lens stacks", "all stacks; those that are alike are shown once"),
-    ("lens memcg-pages", "the files that keep the removed memory cgroups alive"),
+    ("lens memcg-pages", "the files that keep removed memory cgroups alive"),
     ("lens --list", "what else can be asked"),
-    ("SCRIPT.py", "a script of yours; one that was written for drgn runs as it is"),
+    ("SCRIPT.py", "a script of yours; those for drgn run as they are"),
 )
 
 

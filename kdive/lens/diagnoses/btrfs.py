@@ -234,7 +234,8 @@ def _super_block(uuid: str, sb: Object) -> SuperBlock:
         fs_uuid=uuid,
         address=int(sb),
         active=sb.s_active.counter.value_(),
-        count=sb.s_count.value_(),
+        # Linux 7.2 has a refcount_t instead of an int; 6.12 does not.
+        count=(sb.s_count if hasattr(sb, "s_count") else sb.s_passive.refs.counter).value_(),
         umount_count=count.counter.value_() if hasattr(count, "counter") else None,
         flags=sb.s_flags.value_(),
         device=_number(sb.s_dev.value_()),
@@ -266,9 +267,11 @@ def _mount_count(mount: Object) -> int | None:
     if not hasattr(mount, "mnt_pcp"):
         return None  # without CONFIG_SMP
     pointer = mount.mnt_pcp.read_()
-    return sum(
-        per_cpu_ptr(pointer, cpu).mnt_count.value_() for cpu in for_each_possible_cpu(mount.prog_)
-    )
+    parts = [per_cpu_ptr(pointer, cpu) for cpu in for_each_possible_cpu(mount.prog_)]
+    if hasattr(parts[0], "mnt_count"):
+        return sum(part.mnt_count.value_() for part in parts)
+    # Linux 7.2 counts apart what was taken and what was put back; 6.12 does not.
+    return sum(part.mnt_gets.value_() - part.mnt_puts.value_() for part in parts)
 
 
 def _devices(context: Context[Any], uuid: str, devices: Object) -> Iterator[Device]:
