@@ -65,6 +65,11 @@ def test_types_are_those_of_the_dwarf(kernel: str) -> None:
             mine = bare.variable(name)
         except LookupError:
             continue
+        if mine.absent_:
+            # BTF has its type, and kallsyms no symbol: Debian's arm64 kernels keep few of data.
+            with pytest.raises(LookupError):
+                bare.symbol(name)
+            continue
         other = full.variable(name)
         assert mine.address_ == other.address_, name
         assert meaning(mine.type_) == meaning(other.type_), name
