@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -274,6 +275,41 @@ def test_jumps_through_functions_with_many_of_them(dumped: Dumped) -> None:
     frames = [(frame.function_name, frame.is_tail_call) for frame in trace]
     at = frames.index(("stop", False))
     assert frames[at + 1 : at + 4] == [("leads_on", True), ("dispatch", True), ("main", False)]
+
+
+@pytest.mark.lab
+@pytest.mark.scenario
+def test_signed_return_addresses(tmp_path: Path) -> None:
+    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
+    assert compiler, "install gcc-aarch64-linux-gnu and libc6-dev-arm64-cross"
+    assert emulator, "install qemu-user"
+    signing = ("-O1", "-static", "-mbranch-protection=pac-ret")
+    program = compile_program(tmp_path, "signed.c", compiler, *signing)
+    subprocess.run(
+        ["bash", "-c", 'ulimit -c unlimited; "$0" -cpu max "$1"', emulator, program],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+    )
+    (core,) = tmp_path.glob("*.core")
+    prog = program_from_core_dump(core)
+    # QEMU's dumps do not tell which files were mapped.
+    module = prog.main_module(program, create=True)
+    module.address_range = (0x400000, 0x500000)
+    module.try_file(program, force=True)
+    trace = prog.crashed_thread().stack_trace()
+    own = [frame for frame in trace if frame.function_name]
+    functions = [frame.function_name for frame in own]
+    at = functions.index("stop")
+    assert functions[at : at + 4] == ["stop", "middle", "outer", "main"]
+    assert trace[-1].name == "_start"
+    assert trace.end_reason == "the stack ends here"
+    middle, outer = own[at + 1 : at + 3]
+    assert (value(own[at], "code"), value(middle, "value"), value(outer, "value")) == (14, 7, 6)
+    # gdb stops here without a note that tells which bits the signature has.
+    signed = prog.read_u64(middle.register("x29") + 8)
+    assert signed != outer.pc
+    assert signed & (1 << 48) - 1 == outer.pc
 
 
 VARIABLES = ("same_name", "in_executable", "in_library", "in_later")

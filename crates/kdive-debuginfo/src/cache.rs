@@ -33,10 +33,12 @@ pub enum ItemKind {
     Index,
     /// The table of a file's unwind information.
     Unwind,
+    /// The table of the ORC that a kernel has in memory.
+    Orc,
 }
 
 impl ItemKind {
-    const ALL: [Self; 2] = [Self::Index, Self::Unwind];
+    const ALL: [Self; 3] = [Self::Index, Self::Unwind, Self::Orc];
 
     /// A number that tells how the records are laid out that items are made of.
     fn layout(self) -> u32 {
@@ -52,6 +54,7 @@ impl ItemKind {
         match self {
             Self::Index => "index",
             Self::Unwind => "unwind",
+            Self::Orc => "orc",
         }
     }
 }

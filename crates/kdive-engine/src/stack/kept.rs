@@ -29,6 +29,7 @@ impl<'a> Part<'a> {
 /// A table as it is kept in the user's cache.
 pub(super) struct KeptTable {
     cache: IndexCache,
+    kind: ItemKind,
     build_id: Vec<u8>,
     /// What it was made of: whether a module's debug file is known changes that.
     origin: Vec<u8>,
@@ -38,40 +39,50 @@ pub(super) struct KeptTable {
 const MIN_KEPT_SIZE: usize = 1 << 17;
 
 impl KeptTable {
-    /// None if the table can't be told from others by the build ID of one linked file.
+    /// None if the table can't be told from others by the build ID of one linked file, of which
+    /// there may be no more than the kernel in memory.
     pub(super) fn of(
         parts: [Option<Part<'_>>; 3],
         code: &Range<u64>,
         sources: &[UnwindSource],
     ) -> Option<Self> {
         let mut build_id = None;
+        let mut kind = ItemKind::Unwind;
+        let mut origin = format!("{code:x?}");
         for source in sources {
-            let UnwindSource::File(file) = source else {
-                return None;
+            let own = match source {
+                UnwindSource::File(file) if file.kind() != ElfKind::Relocatable => {
+                    file.build_id()?
+                }
+                UnwindSource::Orc {
+                    build_id: Some(build_id),
+                    count,
+                    ..
+                } => {
+                    kind = ItemKind::Orc;
+                    let _ = write!(origin, " {count:x}");
+                    build_id
+                }
+                _ => return None,
             };
-            let own = file.build_id()?;
-            if file.kind() == ElfKind::Relocatable || *build_id.get_or_insert(own) != own {
+            if *build_id.get_or_insert(own) != own {
                 return None;
             }
         }
-        let mut origin = format!("{code:x?}");
         for part in parts.into_iter().flatten() {
             let (section, size) = (part.section, part.section.size);
             let _ = write!(origin, " {} {:x}+{size:x}", section.name, section.address);
         }
         Some(Self {
             cache: IndexCache::of_user()?,
+            kind,
             build_id: build_id?.to_vec(),
             origin: origin.into_bytes(),
         })
     }
 
     pub(super) fn load(&self) -> Option<UnwindTable> {
-        let kept = self
-            .cache
-            .load(ItemKind::Unwind, &self.build_id)
-            .ok()
-            .flatten()?;
+        let kept = self.cache.load(self.kind, &self.build_id).ok().flatten()?;
         let size = self.origin.len();
         let table = (kept.bytes().get(..size)? == self.origin)
             .then(|| kept.part(size..kept.bytes().len()))??;
@@ -82,7 +93,7 @@ impl KeptTable {
         if table.as_bytes().len() >= MIN_KEPT_SIZE {
             let contents = [&self.origin, table.as_bytes()].concat();
             // A table that is not kept is made again.
-            let _ = self.cache.save(ItemKind::Unwind, &self.build_id, &contents);
+            let _ = self.cache.save(self.kind, &self.build_id, &contents);
         }
     }
 }

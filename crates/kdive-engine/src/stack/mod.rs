@@ -20,8 +20,8 @@ mod thread_storage;
 mod threads;
 mod variables;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_debuginfo::code::SourceLine;
 use kdive_unwind::{Architecture, Register, Registers, UnwindOptions, Unwinder};
@@ -51,6 +51,8 @@ pub(crate) struct Stacks {
     places: implicit::Places,
     /// Whether what is in the target's memory was looked for since debug information changed.
     is_memory_searched: AtomicBool,
+    /// Held while that is done: other stacks wait for what it finds.
+    searching: Mutex<()>,
 }
 
 impl Stacks {
@@ -312,7 +314,7 @@ impl StackFrame {
                 .scopes
                 .get(inner)
                 .and_then(|scope| scope.inlined_at.clone())),
-            None => Ok(located.line.clone()),
+            None => Ok(located.line()?.cloned()),
         }
     }
 
@@ -395,13 +397,7 @@ impl Program {
         replaced: &Replaced,
     ) -> Result<StackTrace> {
         let architecture = self.stack_architecture()?;
-        if !self
-            .stacks()
-            .is_memory_searched
-            .swap(true, Ordering::AcqRel)
-        {
-            self.add_unwind_sources_in_memory();
-        }
+        self.search_memory_once();
         let tables = TracedTables {
             modules: &self.stacks().tables.snapshot(),
             replaced,
@@ -414,6 +410,19 @@ impl Program {
         );
         let stack = unwinder.unwind(registers, is_interrupted);
         StackTrace::new(self, Some(architecture), stack.frames, stack.end)
+    }
+
+    fn search_memory_once(self: &Arc<Self>) {
+        let is_searched = &self.stacks().is_memory_searched;
+        if is_searched.load(Ordering::Acquire) {
+            return;
+        }
+        let searching = self.stacks().searching.lock();
+        let _searching = searching.unwrap_or_else(PoisonError::into_inner);
+        if !is_searched.load(Ordering::Acquire) {
+            self.add_unwind_sources_in_memory();
+            is_searched.store(true, Ordering::Release);
+        }
     }
 
     /// A stack of program counters, innermost first, without registers. As in traces that kernels

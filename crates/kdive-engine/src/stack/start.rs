@@ -7,7 +7,7 @@ use kdive_unwind::{Register, Registers};
 
 use super::replaced::{self, Replaced};
 use crate::object::Object;
-use crate::program::Program;
+use crate::program::{ObjectKinds, Program};
 use crate::types::{TypeKind, TypeKinds};
 use crate::{Error, Result};
 
@@ -171,7 +171,11 @@ fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
         .ok_or_else(|| Error::Value("the program has no target".to_owned()))?;
     let status = usize::try_from(cpu)
         .ok()
-        .and_then(|cpu| target.threads.get(cpu))
+        .and_then(|cpu| {
+            target
+                .threads
+                .get(number_among_saved(program, cpu, target.threads.len()))
+        })
         .ok_or_else(|| {
             Error::Lookup(format!("registers of CPU {cpu} were not saved in the dump"))
         })?;
@@ -179,6 +183,27 @@ fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
         .stack_architecture()?
         .from_user_regs(&status.registers)
         .map_err(|error| unwind_error(&error))
+}
+
+/// Which of the registers in a dump are those of a CPU. QEMU saves those of all CPUs, a crashing
+/// kernel those of CPUs that are online.
+fn number_among_saved(program: &Arc<Program>, cpu: usize, saved: usize) -> usize {
+    let online = program
+        .find_object_if_any("__cpu_online_mask", ObjectKinds::VARIABLE, None)
+        .and_then(|mask| mask.map(|mask| mask.to_bytes()).transpose());
+    let Ok(Some(mask)) = online else {
+        return cpu;
+    };
+    let is_online = |cpu: usize| {
+        mask.get(cpu / 8)
+            .is_some_and(|bits| bits >> (cpu % 8) & 1 == 1)
+    };
+    let online = (0..mask.len().saturating_mul(8)).filter(|cpu| is_online(*cpu));
+    if online.count() == saved && is_online(cpu) {
+        (0..cpu).filter(|other| is_online(*other)).count()
+    } else {
+        cpu
+    }
 }
 
 pub(super) fn integer(object: &Object) -> Result<u64> {

@@ -72,6 +72,8 @@ pub enum UnwindSource {
         entries: u64,
         /// How many elements both have.
         count: u64,
+        /// The build ID of the kernel, if it is the kernel's own and that is known.
+        build_id: Option<Vec<u8>>,
     },
 }
 
@@ -79,18 +81,7 @@ impl PartialEq for UnwindSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File(file), Self::File(other)) => Arc::ptr_eq(file, other),
-            (
-                Self::Orc {
-                    ips,
-                    entries,
-                    count,
-                },
-                Self::Orc {
-                    ips: other_ips,
-                    entries: other_entries,
-                    count: other_count,
-                },
-            ) => (ips, entries, count) == (other_ips, other_entries, other_count),
+            (Self::Orc { ips, .. }, Self::Orc { ips: other_ips, .. }) => ips == other_ips,
             _ => false,
         }
     }
@@ -210,6 +201,7 @@ impl ModuleTable {
                     ips,
                     entries,
                     count,
+                    ..
                 } = source
                 {
                     // Unreadable ORC is missing ORC: other sources may do.
@@ -438,12 +430,16 @@ impl Program {
             return Ok(());
         };
         if !self.stacks().tables.snapshot().is_code(start) {
+            let information = self.target().and_then(|target| target.vmcoreinfo.as_ref());
             let source = UnwindSource::Orc {
                 ips,
                 entries,
                 count: ips_end.saturating_sub(ips) / 4,
+                build_id: information.and_then(|information| information.build_id()),
             };
-            self.add_unwind_source(start..end, 0, source);
+            // As it was linked, the table is that of every boot.
+            let bias = information.and_then(|information| information.kernel_offset());
+            self.add_unwind_source(start..end, bias.unwrap_or(0), source);
         }
         Ok(())
     }
@@ -457,6 +453,7 @@ impl Program {
             ips: number("orc_unwind_ip")?,
             entries: number("orc_unwind")?,
             count: number("num_orcs")?,
+            build_id: None,
         };
         for (start, end) in ranges {
             self.add_unwind_source(*start..*end, 0, source.clone());

@@ -17,9 +17,11 @@ use crate::program::Program;
 
 /// How many functions may have jumped to each other before one called.
 const MAX_JUMPS: usize = 8;
-/// How many jumps are looked at before a way counts as unknown. Kernels have functions that jump to
-/// each of their hundreds of system calls.
-const MAX_LOOKED_AT: usize = 1024;
+/// How many jumps a function may have, and how many are looked at in all, before a way counts as
+/// unknown. Kernels have functions that jump to each of their hundreds of system calls: to find
+/// out that only one leads on would take longer than all else.
+const MAX_JUMPS_OF_FUNCTION: usize = 64;
+const MAX_LOOKED_AT: usize = 256;
 /// How many pairs of addresses are kept before all are forgotten.
 const MAX_KEPT: usize = 1 << 16;
 
@@ -116,7 +118,7 @@ fn find(program: &Arc<Program>, caller_pc: u64, reached: u64) -> Result<Option<V
     };
     let mut search = Search {
         program,
-        wanted: names(&reached)?,
+        wanted: reached.names()?,
         way: Vec::new(),
         found: Vec::new(),
         dead_ends: HashSet::default(),
@@ -136,17 +138,9 @@ fn find(program: &Arc<Program>, caller_pc: u64, reached: u64) -> Result<Option<V
     })
 }
 
-/// The names of the function around an address.
-fn names(located: &Located) -> Result<Vec<Arc<str>>> {
-    match (located.code(), located.scopes.last()) {
-        (Some(code), Some(function)) => Ok(code.function_names(function.entry)?),
-        _ => Ok(Vec::new()),
-    }
-}
-
 struct Search<'a> {
     program: &'a Arc<Program>,
-    wanted: Vec<Arc<str>>,
+    wanted: &'a [Arc<str>],
     way: Vec<u64>,
     found: Vec<Vec<u64>>,
     /// Functions that do not jump to the wanted one, by their addresses.
@@ -174,7 +168,11 @@ impl Search<'_> {
         }
         let found_before = self.found.len();
         let mut followed_all = true;
-        for jump in code.tail_calls(function.entry, MAX_LOOKED_AT)? {
+        let jumps = code.tail_calls(function.entry, MAX_JUMPS_OF_FUNCTION + 1)?;
+        if jumps.len() > MAX_JUMPS_OF_FUNCTION {
+            self.looked_at = MAX_LOOKED_AT;
+        }
+        for jump in jumps {
             if self.looked_at == MAX_LOOKED_AT || self.found.len() > 1 {
                 return Ok(false);
             }

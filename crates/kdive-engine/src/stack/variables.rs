@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kdive_debuginfo::CodeSource;
-use kdive_debuginfo::code::{CallParameter, VariableValue};
+use kdive_debuginfo::code::{ExpressionEncoding, VariableValue};
 use kdive_debuginfo::description::{ConstantValue, Location as ObjectLocation, TypeId};
 use kdive_unwind::expression::{
     self, Context, DieReference, Encoding, Location, Piece, Unavailable, Value, ValueType,
 };
 
-use super::scopes::{self, Located, Variable};
+use super::scopes::{self, Call, Located, Passed, Variable};
 use super::{How, Inner, StackFrame, thread_storage};
 use crate::object::{AbsenceReason, Object};
 use crate::program::{ObjectKinds, Program};
@@ -151,27 +151,21 @@ impl StackFrame {
             scopes::Value::OptimizedOut => return absent(Unavailable::OptimizedOut),
             scopes::Value::Expression(expression) => expression,
         };
-        let (Some(index), Some(code), Some(function)) =
-            (self.index(), located.code(), located.scopes.last())
-        else {
+        let (Some(index), Some(code)) = (self.index(), located.code()) else {
             return absent(Unavailable::OptimizedOut);
         };
         let context = FrameContext {
             inner: self.inner(),
             physical: index.physical,
-            types: &located.types,
+            located,
             code,
             entry: variable.entry,
-            function: function.entry,
+            encoding: variable.encoding,
             callers: MAX_CALLERS,
             pointers: MAX_POINTERS,
             is_in_frame_base: false,
         };
-        let encoding = match context.encoding() {
-            Ok(encoding) => encoding,
-            Err(reason) => return absent(reason),
-        };
-        let pieces = match expression::evaluate(expression, encoding, &context, None) {
+        let pieces = match expression::evaluate(expression, context.encoding(), &context, None) {
             Ok(pieces) => pieces,
             Err(reason) => return absent(reason),
         };
@@ -213,12 +207,12 @@ fn absent(
 struct FrameContext<'a> {
     inner: &'a Inner,
     physical: usize,
-    types: &'a ImportedTypes,
+    located: &'a Located,
     code: &'a dyn CodeSource,
     /// An entry of the unit.
     entry: TypeId,
-    /// The function that has the frame.
-    function: TypeId,
+    /// How expressions of that unit are encoded.
+    encoding: ExpressionEncoding,
     /// How many more callers may be asked.
     callers: usize,
     /// How many more variables that are not in memory may be followed.
@@ -235,25 +229,23 @@ impl<'a> FrameContext<'a> {
         self.frame().map_or(0, kdive_unwind::Frame::lookup_pc)
     }
 
-    fn encoding(&self) -> std::result::Result<Encoding, Unavailable> {
-        let encoding = self.code.expression_encoding(self.entry).map_err(invalid)?;
-        Ok(Encoding {
-            version: encoding.version,
-            address_size: encoding.address_size,
-            is_64_bit_dwarf: encoding.is_64_bit_dwarf,
-        })
+    fn encoding(&self) -> Encoding {
+        Encoding {
+            version: self.encoding.version,
+            address_size: self.encoding.address_size,
+            is_64_bit_dwarf: self.encoding.is_64_bit_dwarf,
+        }
     }
 
     /// What the variable with this DIE is, or holds.
     fn pointed_to(&self, die: u64) -> std::result::Result<PointedTo, Unavailable> {
-        let engine_error = |error: Error| Unavailable::Invalid(error.to_string());
         let program = &self.inner.program;
         let target = self
             .code
             .pointed_to(self.entry, die, self.pc())
             .map_err(invalid)?;
         let ty = match target.type_id {
-            Some(id) => Some(self.types.get(Some(id)).map_err(engine_error)?),
+            Some(id) => Some(self.located.types.get(Some(id)).map_err(engine_error)?),
             None => None,
         };
         let expression = match (target.value, ty.clone()) {
@@ -272,7 +264,7 @@ impl<'a> FrameContext<'a> {
             }
             (VariableValue::Expression(expression), _) => expression,
         };
-        let pieces = expression::evaluate(expression, self.encoding()?, self, None)?;
+        let pieces = expression::evaluate(expression, self.encoding(), self, None)?;
         match (pieces.as_slice(), ty) {
             (
                 [
@@ -303,14 +295,11 @@ impl<'a> FrameContext<'a> {
         }
     }
 
-    /// The caller's context, and what its call site says that it passed.
-    fn call_site<T>(
+    /// The value that the caller passed in one place, if its call site tells.
+    fn passed(
         &self,
-        value: impl FnOnce(
-            &FrameContext<'_>,
-            &[CallParameter<'_>],
-        ) -> std::result::Result<T, Unavailable>,
-    ) -> std::result::Result<T, Unavailable> {
+        is_meant: impl Fn(&Passed) -> bool,
+    ) -> std::result::Result<Value, Unavailable> {
         let callers = self.callers.checked_sub(1).ok_or(Unavailable::EntryValue)?;
         let number = self.physical + 1;
         let caller = self
@@ -325,34 +314,42 @@ impl<'a> FrameContext<'a> {
             .stacks()
             .scopes
             .locate(&self.inner.program, caller.lookup_pc())
-            .map_err(|error| Unavailable::Invalid(error.to_string()))?
+            .map_err(engine_error)?
             .ok_or(Unavailable::EntryValue)?;
         let (Some(code), Some(function)) = (located.code(), located.scopes.last()) else {
             return Err(Unavailable::EntryValue);
         };
-        let site = code
-            .call_site(function.entry, caller.pc)
-            .map_err(invalid)?
+        let call = located
+            .call()
+            .map_err(engine_error)?
+            .filter(|call| self.is_called_by(call, caller.how))
             .ok_or(Unavailable::EntryValue)?;
-        // A function that was jumped to got its arguments from another one, which has a frame if
-        // it is known.
-        let own_name = self.code.function_names(self.function).map_err(invalid)?;
-        let is_called = site.target_names.iter().any(|name| own_name.contains(name));
-        if site.is_tail_call != (caller.how == How::TailCall) || !is_called {
-            return Err(Unavailable::EntryValue);
-        }
+        let value = call
+            .parameters
+            .iter()
+            .find(|passed| is_meant(passed))
+            .and_then(|passed| passed.value.as_deref())
+            .ok_or(Unavailable::EntryValue)?;
         let context = FrameContext {
             inner: self.inner,
             physical: number,
-            types: &located.types,
+            located: &located,
             code,
             entry: function.entry,
-            function: function.entry,
+            encoding: code.expression_encoding(function.entry).map_err(invalid)?,
             callers,
             pointers: self.pointers,
             is_in_frame_base: false,
         };
-        value(&context, &site.parameters)
+        expression::evaluate_value(value, context.encoding(), &context)
+    }
+
+    /// Whether a call led to this function. One that was jumped to got its arguments from another
+    /// function, which has a frame if it is known.
+    fn is_called_by(&self, call: &Call, how: How) -> bool {
+        let names = self.located.names().unwrap_or_default();
+        call.is_jump == (how == How::TailCall)
+            && call.target_names.iter().any(|name| names.contains(name))
     }
 }
 
@@ -369,14 +366,9 @@ fn invalid(error: kdive_debuginfo::Error) -> Unavailable {
     Unavailable::Invalid(error.to_string())
 }
 
-fn passed(
-    context: &FrameContext<'_>,
-    parameter: Option<&CallParameter<'_>>,
-) -> std::result::Result<Value, Unavailable> {
-    let value = parameter
-        .and_then(|parameter| parameter.value)
-        .ok_or(Unavailable::EntryValue)?;
-    expression::evaluate_value(value, context.encoding()?, context)
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn engine_error(error: Error) -> Unavailable {
+    Unavailable::Invalid(error.to_string())
 }
 
 impl<'a> Context<'a> for FrameContext<'a> {
@@ -399,15 +391,15 @@ impl<'a> Context<'a> for FrameContext<'a> {
             ));
         }
         let expression = self
-            .code
-            .frame_base(self.function, self.pc())
-            .map_err(invalid)?
+            .located
+            .frame_base()
+            .map_err(engine_error)?
             .ok_or(Unavailable::Missing("the frame base"))?;
         let context = FrameContext {
             is_in_frame_base: true,
             ..*self
         };
-        match expression::evaluate_value(expression, self.encoding()?, &context)? {
+        match expression::evaluate_value(expression, self.encoding(), &context)? {
             Value::Generic(address) => Ok(address),
             _ => Err(Unavailable::Invalid(
                 "the frame base is not an address".to_owned(),
@@ -422,27 +414,12 @@ impl<'a> Context<'a> for FrameContext<'a> {
     }
 
     fn entry_value(&self, expression: &[u8]) -> std::result::Result<Value, Unavailable> {
-        self.call_site(|caller, parameters| {
-            passed(
-                caller,
-                parameters
-                    .iter()
-                    .find(|parameter| parameter.location == expression),
-            )
-        })
+        self.passed(|passed| &*passed.location == expression)
     }
 
     fn parameter(&self, die: u64) -> std::result::Result<u64, Unavailable> {
         let entry = self.code.entry_in_unit(self.entry, die).map_err(invalid)?;
-        let value = self.call_site(|caller, parameters| {
-            passed(
-                caller,
-                parameters
-                    .iter()
-                    .find(|parameter| parameter.parameter == Some(entry)),
-            )
-        })?;
-        value
+        self.passed(|passed| passed.parameter == Some(entry))?
             .to_u64(u64::MAX)
             .map_err(|error| Unavailable::Invalid(error.to_string()))
     }
