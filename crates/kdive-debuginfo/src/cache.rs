@@ -45,7 +45,7 @@ impl ItemKind {
         match self {
             Self::Index => crate::dwarf::saved_layout(),
             // The table says itself how it is laid out.
-            Self::Unwind => 0,
+            Self::Unwind | Self::Orc => 0,
         }
     }
 
