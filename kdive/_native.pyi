@@ -219,6 +219,7 @@ class Program:
         *,
         excluded_pages: Literal["fault", "zero"] = "fault",
         allow_truncated: bool = True,
+        snapshot: bool = False,
     ) -> None:
         """Make a core dump the target.
 
@@ -230,6 +231,7 @@ class Program:
             excluded_pages: How memory reads that was left out when the dump was made.
             allow_truncated: Whether a file that ends too early may be used. What is missing raises
                 FaultError when it is read.
+            snapshot: See `set_kernel()`; for an open `/proc/kcore`. Dumps stand still anyway.
 
         Raises:
             OSError: The file can't be read.
@@ -237,8 +239,14 @@ class Program:
             BadDataError: The file ends too early, and `allow_truncated` is false.
         """
 
-    def set_kernel(self) -> None:
-        """Make the running kernel the target; needs the right to read `/proc/kcore`."""
+    def set_kernel(self, *, snapshot: bool = False) -> None:
+        """Make the running kernel the target; needs the right to read `/proc/kcore`.
+
+        Args:
+            snapshot: Whether a page that was once read stays what it was, so that what is read
+                twice is the same twice. All pages that are read are kept, 4 KiB each, and pages
+                are still of different moments.
+        """
 
     def set_linux_kernel_custom(self, vmcoreinfo: str | bytes, is_live: bool) -> None:
         """Make a kernel the target whose memory `add_memory_segment` has provided.
@@ -265,19 +273,24 @@ class Program:
             ValueError: The program has no target.
         """
 
-    def set_pid(self, pid: int) -> None:
+    def set_pid(self, pid: int, *, snapshot: bool = False) -> None:
         """Make a running process the target; needs the right to trace it.
+
+        Args:
+            pid: The process.
+            snapshot: See `set_kernel()`.
 
         Raises:
             ProcessLookupError: There is no such process.
             PermissionError: It may not be traced; the message says what that takes.
         """
 
-    def set_qemu_qmp(self, address: str | int) -> None:
+    def set_qemu_qmp(self, address: str | int, *, snapshot: bool = False) -> None:
         """Make the kernel of a QEMU guest the target.
 
         Args:
             address: The QMP socket: a path, `host:port`, or a connected file descriptor.
+            snapshot: See `set_kernel()`.
         """
 
     def add_memory_segment(

@@ -31,6 +31,7 @@ class Options(argparse.Namespace):
     excluded_pages: Literal["fault", "zero"]
     pid: int | None
     qemu: str | None = None
+    snapshot: bool = False
     architecture: str | None
     vmcoreinfo: str | None
     symbols: list[str]
@@ -155,6 +156,11 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         "--qemu",
         metavar="ADDRESS",
         help="a guest of QEMU, by its QMP socket: a path, or HOST:PORT",
+    )
+    group.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="let a page of what runs, once it was read, stay what it was",
     )
     group.add_argument(
         "--incomplete",

@@ -71,23 +71,23 @@ def _set_target(prog: Program, options: Options) -> None:
                 allow_truncated=options.incomplete,
             )
         elif options.qemu is not None:
-            prog.set_qemu_qmp(options.qemu)
+            prog.set_qemu_qmp(options.qemu, snapshot=options.snapshot)
         elif options.pid is not None:
-            prog.set_pid(options.pid or os.getpid())
+            prog.set_pid(options.pid or os.getpid(), snapshot=options.snapshot)
         else:
-            _set_kernel(prog)
+            _set_kernel(prog, options.snapshot)
     except (BadDataError, NotImplementedError, OSError, ValueError) as error:
         raise UserError(why_not_opened(options, error)) from error
 
 
-def _set_kernel(prog: Program) -> None:
+def _set_kernel(prog: Program, snapshot: bool) -> None:
     """Open the running kernel, with the help of sudo if need be.
 
     Raises:
         OSError: That can't be.
     """
     try:
-        prog.set_kernel()
+        prog.set_kernel(snapshot=snapshot)
     except PermissionError:
         from kdive.cli.privileged import open_as_root
 
@@ -95,7 +95,7 @@ def _set_kernel(prog: Program) -> None:
         if descriptor is None:
             raise
         try:
-            prog.set_core_dump(descriptor)
+            prog.set_core_dump(descriptor, snapshot=snapshot)
         finally:
             os.close(descriptor)
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -84,6 +84,11 @@ impl Qmp {
             path: self.name.clone(),
             message: message.into(),
         }
+    }
+
+    /// The name of the socket, for messages.
+    pub fn name(&self) -> &Path {
+        &self.name
     }
 
     /// The process at the other end, as far as the kernel knows.

@@ -27,7 +27,15 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("zstd", kdump(|_| Codec::Zstd)),
         ("lime", machine::lime()),
         ("avml", machine::avml()),
+        ("raw", raw()),
     ]
+}
+
+/// An image of physical memory, as large as such ones are at least.
+fn raw() -> Vec<u8> {
+    let mut image = machine::memory();
+    image.resize(1 << 20, 0);
+    image
 }
 
 fn process() -> Vec<u8> {
@@ -88,7 +96,7 @@ fn truncated_dumps() {
 fn what_a_truncated_dump_has_is_readable() {
     let memory = machine::memory();
     for (name, bytes) in samples() {
-        if ["process", "flattened", "lime", "avml"].contains(&name) {
+        if ["process", "flattened", "lime", "avml", "raw"].contains(&name) {
             continue;
         }
         let present = bytes.len() * 3 / 4;
@@ -132,6 +140,11 @@ fn what_a_truncated_dump_has_is_readable() {
     }
 }
 
+/// `KDIVE_DAMAGES=10000` makes so many damaged versions of each dump instead of a few.
+fn damages() -> usize {
+    std::env::var("KDIVE_DAMAGES").map_or(200, |count| count.parse().unwrap())
+}
+
 #[test]
 fn corrupted_dumps() {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -142,7 +155,7 @@ fn corrupted_dumps() {
         state as usize
     };
     for (name, bytes) in samples() {
-        for round in 0..200 {
+        for round in 0..damages() {
             let mut damaged = bytes.clone();
             // Half of the rounds aim at the headers, where damage does most.
             let reach = if round % 2 == 0 {

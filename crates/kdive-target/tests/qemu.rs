@@ -129,6 +129,19 @@ fn memory_that_qemu_is_asked_for() {
 }
 
 #[test]
+fn snapshots_of_a_guest_read_the_same() {
+    for host_addresses in [true, false] {
+        let options = OpenOptions {
+            snapshot: true,
+            vmcoreinfo: Some(machine::VMCOREINFO.into()),
+            ..OpenOptions::default()
+        };
+        let (target, _memory) = guest(host_addresses, &options);
+        check(&target);
+    }
+}
+
+#[test]
 fn what_is_no_qemu_is_refused() {
     let missing = open_qemu("/nonexistent/socket", &OpenOptions::default())
         .err()

@@ -82,6 +82,14 @@ impl Program {
         }
     }
 
+    /// For targets that run, of which a page once read may stay what it was.
+    fn live_options(&self, snapshot: bool) -> OpenOptions {
+        OpenOptions {
+            snapshot,
+            ..self.open_options()
+        }
+    }
+
     fn set_target(&self, py: Python<'_>, target: Target) -> PyResult<()> {
         for remark in &target.remarks {
             log::warning(py, remark)?;
@@ -97,15 +105,17 @@ impl Program {
 impl Program {
     /// Make a core dump the target, given its path, an open file descriptor, or a list of the
     /// paths of a split dump.
-    #[pyo3(signature = (path, *, excluded_pages="fault", allow_truncated=true))]
+    #[pyo3(signature = (path, *, excluded_pages="fault", allow_truncated=true, snapshot=false))]
     pub(crate) fn set_core_dump(
         &self,
         py: Python<'_>,
         path: CoreDump,
         excluded_pages: &str,
         allow_truncated: bool,
+        snapshot: bool,
     ) -> PyResult<()> {
         let options = OpenOptions {
+            snapshot,
             excluded_pages: self::excluded_pages(excluded_pages)?,
             refuse_truncated: !allow_truncated,
             ..self.open_options()
@@ -115,8 +125,9 @@ impl Program {
     }
 
     /// Make the running kernel the target; needs the right to read `/proc/kcore`.
-    pub(crate) fn set_kernel(&self, py: Python<'_>) -> PyResult<()> {
-        let options = self.open_options();
+    #[pyo3(signature = (*, snapshot=false))]
+    pub(crate) fn set_kernel(&self, py: Python<'_>, snapshot: bool) -> PyResult<()> {
+        let options = self.live_options(snapshot);
         let target = py
             .detach(|| kdive_target::open_live_kernel(&options))
             .or_raise()?;
@@ -124,8 +135,9 @@ impl Program {
     }
 
     /// Make a running process the target; needs the right to trace it.
-    pub(crate) fn set_pid(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
-        let options = self.open_options();
+    #[pyo3(signature = (pid, *, snapshot=false))]
+    pub(crate) fn set_pid(&self, py: Python<'_>, pid: u32, snapshot: bool) -> PyResult<()> {
+        let options = self.live_options(snapshot);
         let target = py
             .detach(|| kdive_target::open_process(pid, &options))
             .or_raise()?;
@@ -134,8 +146,14 @@ impl Program {
 
     /// Make the kernel of a guest of QEMU the target, given its QMP socket: a path, `HOST:PORT`
     /// or a connected file descriptor.
-    fn set_qemu_qmp(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<()> {
-        let options = self.open_options();
+    #[pyo3(signature = (address, *, snapshot=false))]
+    fn set_qemu_qmp(
+        &self,
+        py: Python<'_>,
+        address: &Bound<'_, PyAny>,
+        snapshot: bool,
+    ) -> PyResult<()> {
+        let options = self.live_options(snapshot);
         let target = if let Ok(number) = address.cast::<PyInt>() {
             let socket = duplicate(number.extract()?)?;
             py.detach(|| kdive_target::open_qemu_socket(socket, &options))
@@ -232,17 +250,19 @@ fn opened(py: Python<'_>, set_target: impl FnOnce(&Program) -> PyResult<()>) -> 
 /// Open a core dump, given its path or an open file descriptor, and load debug information.
 #[pyfunction]
 pub(crate) fn program_from_core_dump(py: Python<'_>, path: CoreDump) -> PyResult<Program> {
-    opened(py, |prog| prog.set_core_dump(py, path, "fault", true))
+    opened(py, |prog| {
+        prog.set_core_dump(py, path, "fault", true, false)
+    })
 }
 
 /// Open the running kernel and load debug information.
 #[pyfunction]
 pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Program> {
-    opened(py, |prog| prog.set_kernel(py))
+    opened(py, |prog| prog.set_kernel(py, false))
 }
 
 /// Open a running process and load debug information.
 #[pyfunction]
 pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Program> {
-    opened(py, |prog| prog.set_pid(py, pid))
+    opened(py, |prog| prog.set_pid(py, pid, false))
 }

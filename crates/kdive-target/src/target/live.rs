@@ -88,7 +88,7 @@ pub(super) fn open_kcore(source: FileSource, options: &OpenOptions) -> Result<Ta
 }
 
 /// A source that changes, or the snapshot of it that was asked for.
-fn changing(source: Arc<dyn Source>, options: &OpenOptions) -> Arc<dyn Source> {
+pub(super) fn changing(source: Arc<dyn Source>, options: &OpenOptions) -> Arc<dyn Source> {
     if options.snapshot {
         Arc::new(SnapshotSource::new(source))
     } else {

@@ -1,5 +1,6 @@
 //! Running guests of QEMU.
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use serde_json::json;
 
 use super::file_segment::{FileSegment, Unsaved};
 use super::kernel::KernelParts;
-use super::{OpenOptions, Target, TargetKind};
+use super::{OpenOptions, Target, TargetKind, live};
 use crate::memory::Segment;
 use crate::notes::Notes;
 use crate::qmp::Qmp;
 use crate::source::{Access, FileSource, Source};
-use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, MemoryReader, Platform, Result};
+use crate::{AddressSpace, Architecture, ByteOrder, Error, Memory, Platform, Result};
 
 /// Opens the kernel of a running guest through QEMU's QMP socket: the path of a Unix socket, or
 /// `HOST:PORT`.
@@ -56,29 +57,33 @@ fn open(qmp: Qmp, options: &OpenOptions) -> Result<Target> {
     let qmp = Arc::new(qmp);
     let mut remarks = Vec::new();
     let process = process_of(&qmp, &ranges);
+    let has_process = process.is_some();
+    let source = process.unwrap_or_else(|| Arc::new(Monitor(qmp.clone())));
+    let source = live::changing(source, options);
     let memory = Memory::new();
     let segments: Result<Vec<Segment>> = ranges
         .iter()
         .map(|range| {
-            let reader: Arc<dyn MemoryReader> = match &process {
-                Some(process) => Arc::new(FileSegment {
-                    source: process.clone(),
-                    offset: host_address(&qmp, range.start)?,
-                    saved: range.size,
-                    unsaved: Unsaved::Zero,
-                    cut_off: "QEMU has unmapped this memory of the guest",
-                }),
-                None => Arc::new(Monitor(qmp.clone())),
+            let reader = FileSegment {
+                source: source.clone(),
+                offset: if has_process {
+                    host_address(&qmp, range.start)?
+                } else {
+                    range.start
+                },
+                saved: range.size,
+                unsaved: Unsaved::Zero,
+                cut_off: "QEMU does not give this memory of the guest",
             };
             Ok(Segment {
                 address: range.start,
                 size: range.size,
-                reader,
+                reader: Arc::new(reader),
             })
         })
         .collect();
     memory.add_segments(AddressSpace::Physical, &segments?);
-    if process.is_none() {
+    if !has_process {
         remarks.push(
             "the memory of the QEMU process may not be read, so each read asks QEMU, which is slow"
                 .to_owned(),
@@ -93,7 +98,7 @@ fn open(qmp: Qmp, options: &OpenOptions) -> Result<Target> {
         path: None,
         truncation: None,
         remarks,
-        is_searchable: process.is_some(),
+        is_searchable: has_process,
     }
     .into_target(options))
 }
@@ -209,18 +214,30 @@ fn ask(qmp: &Qmp, address: u64, size: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// Memory that QEMU is asked for.
+/// Physical memory that QEMU is asked for; offsets are addresses.
 struct Monitor(Arc<Qmp>);
 
-impl MemoryReader for Monitor {
-    fn read(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> Result<()> {
+impl Source for Monitor {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         const MOST: usize = 4096;
-        let mut here = address;
+        let mut done = 0;
         for piece in buffer.chunks_mut(MOST) {
-            piece.copy_from_slice(&ask(&self.0, here, piece.len())?);
-            here = here.wrapping_add(piece.len() as u64);
+            match ask(&self.0, offset.saturating_add(done as u64), piece.len()) {
+                Ok(bytes) => piece.copy_from_slice(&bytes),
+                Err(Error::Io { source, .. }) if done == 0 => return Err(source),
+                Err(_) => break,
+            }
+            done += piece.len();
         }
-        Ok(())
+        Ok(done)
+    }
+
+    fn size(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn path(&self) -> &Path {
+        self.0.name()
     }
 }
 
