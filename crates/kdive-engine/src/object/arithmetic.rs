@@ -469,8 +469,11 @@ fn compute(operator: BinaryOperator, left: Number, right: Number) -> Result<Numb
         )
     };
     let is_signed = is_negative(left) || is_negative(right);
-    Ok(Number::Integer {
-        bits: integers(operator, left.to_bits(), right.to_bits(), is_signed)?,
-        is_negative: false,
-    })
+    match integers(operator, left.to_bits(), right.to_bits(), is_signed) {
+        Some(bits) => Ok(Number::Integer {
+            bits,
+            is_negative: false,
+        }),
+        None => Err(Error::DivisionByZero),
+    }
 }

@@ -1,7 +1,5 @@
 //! C's operators by name, and what they do to the bits of integers, whatever their width.
 
-use crate::{Error, Result};
-
 /// A binary operator that gives a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the variants are the operators' names")]
@@ -69,33 +67,35 @@ impl UnaryOperator {
 }
 
 /// Computes with two integers of one type, each with its sign or zeros above its width; the caller
-/// cuts the result to its width.
-#[inline]
+/// cuts the result to its width. It is none for a division by zero, and for shifts, whose operands
+/// have types of their own.
+#[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "a number that is returned in memory costs as much as computing it"
+)]
 pub(super) fn integers(
     operator: BinaryOperator,
     l: u128,
     r: u128,
     is_signed: bool,
-) -> Result<u128> {
-    Ok(match operator {
+) -> Option<u128> {
+    Some(match operator {
         BinaryOperator::Add => l.wrapping_add(r),
         BinaryOperator::Subtract => l.wrapping_sub(r),
         BinaryOperator::Multiply => l.wrapping_mul(r),
         BinaryOperator::And => l & r,
         BinaryOperator::Or => l | r,
         BinaryOperator::Xor => l ^ r,
-        BinaryOperator::Divide | BinaryOperator::Remainder if r == 0 => {
-            return Err(Error::DivisionByZero);
+        BinaryOperator::Divide if is_signed && r != 0 => {
+            (l as i128).wrapping_div(r as i128) as u128
         }
-        BinaryOperator::Divide if is_signed => (l as i128).wrapping_div(r as i128) as u128,
-        BinaryOperator::Divide => l / r,
-        BinaryOperator::Remainder if is_signed => (l as i128).wrapping_rem(r as i128) as u128,
-        BinaryOperator::Remainder => l % r,
-        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => {
-            return Err(Error::Type(
-                "shifts have operands of their own types".to_owned(),
-            ));
+        BinaryOperator::Remainder if is_signed && r != 0 => {
+            (l as i128).wrapping_rem(r as i128) as u128
         }
+        BinaryOperator::Divide => l.checked_div(r)?,
+        BinaryOperator::Remainder => l.checked_rem(r)?,
+        BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => return None,
     })
 }
 

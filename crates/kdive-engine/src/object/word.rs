@@ -141,7 +141,20 @@ impl Object {
     }
 
     /// Computes `self operator other` like [`Object::binary`], if both are simple enough.
+    #[inline]
     pub fn binary_word(
+        &self,
+        operator: BinaryOperator,
+        other: &Object,
+    ) -> Result<Option<Computed>> {
+        match (Operand::held(self), Operand::held(other)) {
+            (Some(left), Some(right)) => compute(&self.program, operator, left, right),
+            _ => self.binary_of_words(operator, other),
+        }
+    }
+
+    #[inline(never)]
+    fn binary_of_words(
         &self,
         operator: BinaryOperator,
         other: &Object,
@@ -157,11 +170,8 @@ impl Object {
                 None => Ok(None),
             };
         match (left.class, right.class, operator) {
-            (ScalarClass::Integer(left_rank), ScalarClass::Integer(right_rank), _) => {
-                let (Some(left), Some(right)) = (
-                    Operand::of(self, left, left_rank)?,
-                    Operand::of(other, right, right_rank)?,
-                ) else {
+            (ScalarClass::Integer(_), ScalarClass::Integer(_), _) => {
+                let (Some(left), Some(right)) = (Operand::of(self)?, Operand::of(other)?) else {
                     return Ok(None);
                 };
                 compute(&self.program, operator, left, right)
@@ -185,27 +195,15 @@ impl Object {
     }
 
     /// Computes `self operator literal`, or the reverse, for an integer as a script writes it.
+    #[inline]
     pub fn binary_with_integer(
         &self,
         operator: BinaryOperator,
         literal: i64,
         is_reflected: bool,
     ) -> Result<Option<Computed>> {
-        let Some(scalar) = self.scalar()? else {
-            return Ok(None);
-        };
-        let rank = match (scalar.class, operator) {
-            (ScalarClass::Integer(rank), _) => rank,
-            (ScalarClass::Pointer, BinaryOperator::Add) => {
-                return self.moved_pointer(scalar, literal as u64, false);
-            }
-            (ScalarClass::Pointer, BinaryOperator::Subtract) if !is_reflected => {
-                return self.moved_pointer(scalar, literal as u64, true);
-            }
-            _ => return Ok(None),
-        };
-        let Some(own) = Operand::of(self, scalar, rank)? else {
-            return Ok(None);
+        let Some(own) = Operand::of(self)? else {
+            return self.pointer_with_integer(operator, literal, is_reflected);
         };
         let Some(literal) = Operand::literal(self, &own, literal)? else {
             return Ok(None);
@@ -214,6 +212,26 @@ impl Object {
             compute(&self.program, operator, literal, own)
         } else {
             compute(&self.program, operator, own, literal)
+        }
+    }
+
+    #[inline(never)]
+    fn pointer_with_integer(
+        &self,
+        operator: BinaryOperator,
+        literal: i64,
+        is_reflected: bool,
+    ) -> Result<Option<Computed>> {
+        let is_backwards = match operator {
+            BinaryOperator::Add => false,
+            BinaryOperator::Subtract if !is_reflected => true,
+            _ => return Ok(None),
+        };
+        match self.scalar()? {
+            Some(scalar) if scalar.class == ScalarClass::Pointer => {
+                self.moved_pointer(scalar, literal as u64, is_backwards)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -251,7 +269,7 @@ impl Object {
 
     /// Computes `operator self` like [`Object::unary`], if it is simple enough.
     pub(super) fn unary_word(&self, operator: UnaryOperator) -> Result<Option<Computed>> {
-        let Some(operand) = Operand::of_integer(self)? else {
+        let Some(operand) = Operand::of(self)? else {
             return Ok(None);
         };
         let bits = match operator {
@@ -279,14 +297,11 @@ impl Object {
                 };
                 Ok(Some(left.bits.cmp(&right.bits)))
             }
-            (ScalarClass::Integer(left_rank), ScalarClass::Integer(right_rank)) => {
-                let (Some(left), Some(right)) = (
-                    Operand::of(self, left, left_rank)?,
-                    Operand::of(other, right, right_rank)?,
-                ) else {
+            (ScalarClass::Integer(_), ScalarClass::Integer(_)) => {
+                let (Some(left), Some(right)) = (Operand::of(self)?, Operand::of(other)?) else {
                     return Ok(None);
                 };
-                Ok(compare(&left, &right))
+                Ok(compare(left, right))
             }
             _ => Ok(None),
         }
@@ -294,13 +309,24 @@ impl Object {
 
     /// Compares with an integer as a script writes it, if this object is simple enough.
     pub fn compare_with_integer(&self, literal: i64) -> Result<Option<Ordering>> {
-        let Some(own) = Operand::of_integer(self)? else {
+        let Some(own) = Operand::of(self)? else {
             return Ok(None);
         };
         let Some(literal) = Operand::literal(self, &own, literal)? else {
             return Ok(None);
         };
-        Ok(compare(&own, &literal))
+        Ok(compare(own, literal))
+    }
+
+    /// The value of an object that holds an integer, enumerator or pointer of at most 64 bits; none
+    /// of one that has to be read, and of booleans, which to Python are 0 or 1 whatever they hold.
+    #[inline(always)]
+    pub fn held_word(&self) -> Option<Word> {
+        let (Place::Value(Value::Integer(bits)), None) = (&self.place, self.bit_field_size) else {
+            return None;
+        };
+        let scalar = self.ty.scalar().filter(|scalar| !scalar.is_bool)?;
+        Some(Word::of(*bits as u64, scalar.width, scalar.is_signed))
     }
 }
 
@@ -312,14 +338,13 @@ pub(super) fn step(pointer: &Type) -> Result<u64> {
     }
 }
 
-/// The type of an operand, found when it is that of the result.
+/// Where the type of an operand is found when it is that of the result.
+#[derive(Clone, Copy)]
 enum OperandType<'a> {
     /// The type of an object, or the one behind its aliases.
     Of(&'a Type),
-    /// One that an object was promoted to.
-    Promoted(Type),
-    /// The type of a literal.
-    Literal(PrimitiveType),
+    /// The type of a literal, or the one that an object was promoted to.
+    Primitive(PrimitiveType),
 }
 
 impl OperandType<'_> {
@@ -327,13 +352,15 @@ impl OperandType<'_> {
     fn resolve(self, program: &Program) -> Result<Type> {
         match self {
             Self::Of(ty) => Ok(ty.unqualified()),
-            Self::Promoted(ty) => Ok(ty.unqualified()),
-            Self::Literal(primitive) => Ok(program.primitive_type(primitive)?.unqualified()),
+            Self::Primitive(primitive) => Ok(program.primitive_type(primitive)?.unqualified()),
         }
     }
 }
 
 /// An integer after C's promotion.
+///
+/// It owns nothing, so that it stays in registers.
+#[derive(Clone, Copy)]
 struct Operand<'a> {
     ty: OperandType<'a>,
     word: Word,
@@ -347,46 +374,61 @@ const INT_RANK: u8 = 3;
 const SMALL_LITERALS: std::ops::RangeInclusive<i64> = -0x7fff..=0x7fff;
 
 impl<'a> Operand<'a> {
-    /// An object that is one of C's own integers of this rank.
-    #[inline(always)]
-    fn of(object: &'a Object, scalar: Scalar, rank: u8) -> Result<Option<Self>> {
-        if rank < INT_RANK {
-            return Self::promoted(object, scalar);
-        }
-        Ok(object.word_of(scalar)?.map(|word| Self {
-            ty: OperandType::Of(&object.ty),
-            word,
-            width: scalar.width,
-            rank,
-        }))
-    }
-
     /// An object, if it is one of C's own integers.
     #[inline(always)]
-    fn of_integer(object: &'a Object) -> Result<Option<Self>> {
-        match object.scalar()? {
-            Some(scalar) => match scalar.class {
-                ScalarClass::Integer(rank) => Self::of(object, scalar, rank),
-                _ => Ok(None),
-            },
-            None => Ok(None),
+    fn of(object: &'a Object) -> Result<Option<Self>> {
+        match Self::held(object) {
+            None => Self::read(object),
+            operand => Ok(operand),
         }
     }
 
-    /// An object of lower rank than `int`.
-    fn promoted(object: &'a Object, scalar: Scalar) -> Result<Option<Self>> {
-        let int = object.program.primitive_type(PrimitiveType::Int)?;
-        let int_width = int.layout()?.bits;
-        if int_width <= u64::from(scalar.width) || int_width > 64 {
-            return Ok(None);
+    /// An object that holds the value of an integer that is not promoted: the most frequent operand.
+    #[inline(always)]
+    fn held(object: &'a Object) -> Option<Self> {
+        let (Place::Value(Value::Integer(bits)), None) = (&object.place, object.bit_field_size)
+        else {
+            return None;
+        };
+        let scalar = object.ty.scalar()?;
+        match scalar.class {
+            ScalarClass::Integer(rank) if rank >= INT_RANK => Some(Self {
+                ty: OperandType::Of(&object.ty),
+                word: Word::of(*bits as u64, scalar.width, scalar.is_signed),
+                width: scalar.width,
+                rank,
+            }),
+            _ => None,
         }
+    }
+
+    #[inline(never)]
+    fn read(object: &'a Object) -> Result<Option<Self>> {
+        let Some(scalar) = object.scalar()? else {
+            return Ok(None);
+        };
+        let ScalarClass::Integer(rank) = scalar.class else {
+            return Ok(None);
+        };
+        if rank >= INT_RANK {
+            return Ok(object.word_of(scalar)?.map(|word| Self {
+                ty: OperandType::Of(&object.ty),
+                word,
+                width: scalar.width,
+                rank,
+            }));
+        }
+        let int = object.program.primitive_type(PrimitiveType::Int)?;
+        let Some(int) = int.scalar().filter(|int| int.width > scalar.width) else {
+            return Ok(None);
+        };
         Ok(object.word_of(scalar)?.map(|word| Self {
-            ty: OperandType::Promoted(int),
+            ty: OperandType::Primitive(PrimitiveType::Int),
             word: Word {
                 is_signed: true,
                 ..word
             },
-            width: int_width as u8,
+            width: int.width,
             rank: INT_RANK,
         }))
     }
@@ -394,27 +436,35 @@ impl<'a> Operand<'a> {
     /// An integer literal that is an `int` or a `long`, beside the operand that an object is.
     #[inline(always)]
     fn literal(object: &'a Object, beside: &Self, value: i64) -> Result<Option<Self>> {
-        if SMALL_LITERALS.contains(&value) {
-            let (ty, width) = if beside.rank == INT_RANK {
-                let real = object.ty.real()?;
-                let is_int = real.primitive() == Some(PrimitiveType::Int);
-                let ty = is_int.then_some(OperandType::Of(real));
-                (ty, beside.width)
-            } else {
-                (None, beside.width.min(32))
-            };
-            return Ok(Some(Self {
-                ty: ty.unwrap_or(OperandType::Literal(PrimitiveType::Int)),
-                word: Word {
-                    bits: value as u64,
-                    is_signed: true,
-                },
-                width,
-                rank: INT_RANK,
-            }));
+        if !SMALL_LITERALS.contains(&value) {
+            return Self::large_literal(&object.program, value);
         }
+        let (mut ty, mut width) = (
+            OperandType::Primitive(PrimitiveType::Int),
+            beside.width.min(32),
+        );
+        if beside.rank == INT_RANK {
+            width = beside.width;
+            let real = object.ty.real()?;
+            if real.primitive() == Some(PrimitiveType::Int) {
+                ty = OperandType::Of(real);
+            }
+        }
+        Ok(Some(Self {
+            ty,
+            word: Word {
+                bits: value as u64,
+                is_signed: true,
+            },
+            width,
+            rank: INT_RANK,
+        }))
+    }
+
+    #[inline(never)]
+    fn large_literal(program: &Program, value: i64) -> Result<Option<Self>> {
         for primitive in [PrimitiveType::Int, PrimitiveType::Long] {
-            let Some(scalar) = object.program.primitive_type(primitive)?.scalar() else {
+            let Some(scalar) = program.primitive_type(primitive)?.scalar() else {
                 continue;
             };
             // A minus sign is applied to a literal that must fit without it.
@@ -424,7 +474,7 @@ impl<'a> Operand<'a> {
                 && scalar.is_signed
             {
                 return Ok(Some(Self {
-                    ty: OperandType::Literal(primitive),
+                    ty: OperandType::Primitive(primitive),
                     word: Word::of(value as u64, scalar.width, true),
                     width: scalar.width,
                     rank: primitive.rank().unwrap_or(INT_RANK),
@@ -436,7 +486,7 @@ impl<'a> Operand<'a> {
 
     /// The operand's number in the type that both operands are converted to.
     #[inline(always)]
-    fn converted(&self, width: u8, is_signed: bool) -> Word {
+    fn converted(self, width: u8, is_signed: bool) -> Word {
         Word::of(self.word.bits, width, is_signed)
     }
 }
@@ -444,7 +494,7 @@ impl<'a> Operand<'a> {
 /// Whether C's usual arithmetic conversions lead to the left operand's type; none if they lead
 /// to a type of neither.
 #[inline(always)]
-fn is_common_type_left(left: &Operand<'_>, right: &Operand<'_>) -> Option<bool> {
+fn is_common_type_left(left: Operand<'_>, right: Operand<'_>) -> Option<bool> {
     let (left_rank, right_rank) = ((left.width, left.rank), (right.width, right.rank));
     match (left.word.is_signed, right.word.is_signed) {
         (true, false) if right_rank >= left_rank => Some(false),
@@ -479,24 +529,26 @@ fn compute(
         let ty = left.ty.resolve(program)?;
         return Ok(Some(Computed::new(ty, bits as u64, width)));
     }
-    let Some(is_left) = is_common_type_left(&left, &right) else {
+    let Some(is_left) = is_common_type_left(left, right) else {
         return Ok(None);
     };
-    let common = if is_left { &left } else { &right };
+    let common = if is_left { left } else { right };
     let (width, is_signed) = (common.width, common.word.is_signed);
     let bits = integers(
         operator,
         left.converted(width, is_signed).widened(),
         right.converted(width, is_signed).widened(),
         is_signed,
-    )?;
-    let ty = if is_left { left.ty } else { right.ty };
-    let ty = ty.resolve(program)?;
+    );
+    let Some(bits) = bits else {
+        return Err(Error::DivisionByZero);
+    };
+    let ty = common.ty.resolve(program)?;
     Ok(Some(Computed::new(ty, bits as u64, width)))
 }
 
 #[inline(always)]
-fn compare(left: &Operand<'_>, right: &Operand<'_>) -> Option<Ordering> {
+fn compare(left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
     let is_left = is_common_type_left(left, right)?;
     let common = if is_left { left } else { right };
     let (width, is_signed) = (common.width, common.word.is_signed);

@@ -29,6 +29,7 @@ pub(crate) struct Scalar {
     /// The number of bits, 1 to 64.
     pub(crate) width: u8,
     pub(crate) is_signed: bool,
+    pub(crate) is_bool: bool,
     pub(crate) order: ByteOrder,
 }
 
@@ -166,6 +167,7 @@ impl Type {
             class,
             width,
             is_signed: layout.encoding == Encoding::Signed,
+            is_bool: layout.encoding == Encoding::Bool,
             order: layout.byte_order,
         });
         *self.data.derived.scalar.get_or_init(|| scalar)

@@ -1,5 +1,10 @@
 //! What a type refers to, found when it is first asked for.
 
+#![allow(
+    clippy::inline_always,
+    reason = "what has been found is a few loads away, and costs more when it is returned in memory"
+)]
+
 use std::sync::{Arc, OnceLock, Weak};
 
 use kdive_debuginfo::description::TypeId;
@@ -41,6 +46,15 @@ impl Link {
             Self::Imported(link) => link.get(),
         }
     }
+
+    /// The type, if it has been found before.
+    #[inline(always)]
+    fn known(&self) -> Option<Type> {
+        match self {
+            Self::Ready(ty) => Some(ty.clone()),
+            Self::Imported(link) => link.known(),
+        }
+    }
 }
 
 impl Link {
@@ -56,15 +70,19 @@ impl Link {
 impl ImportedLink {
     #[inline]
     fn get(&self) -> Result<Type> {
-        if let Some((data, qualifiers)) = self.target.get()
-            && let Some(data) = data.upgrade()
-        {
-            return Ok(Type {
-                data,
-                qualifiers: *qualifiers,
-            });
+        match self.known() {
+            Some(ty) => Ok(ty),
+            None => self.find(),
         }
-        self.find()
+    }
+
+    #[inline(always)]
+    fn known(&self) -> Option<Type> {
+        let (data, qualifiers) = self.target.get()?;
+        Some(Type {
+            data: data.upgrade()?,
+            qualifiers: *qualifiers,
+        })
     }
 
     #[cold]
@@ -108,6 +126,12 @@ impl<T> LazyList<T> {
             return Ok(items);
         }
         self.read()
+    }
+
+    /// The items, if they have been read before.
+    #[inline(always)]
+    pub(super) fn known(&self) -> Option<&[T]> {
+        self.items.get().map(Vec::as_slice)
     }
 
     /// What has been read.
@@ -223,6 +247,18 @@ impl Content {
                 Argument::Type(ty) => Ok(ty),
                 Argument::Object(object) => Ok(object.ty().clone()),
             },
+        }
+    }
+
+    /// The type and the size of a bit field, if they have been found before.
+    #[inline(always)]
+    pub(super) fn known_type(&self) -> Option<(Type, Option<u64>)> {
+        match &self.0 {
+            Inner::Type {
+                link,
+                bit_field_size,
+            } => Some((link.known()?, *bit_field_size)),
+            _ => None,
         }
     }
 

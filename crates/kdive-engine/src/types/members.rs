@@ -40,6 +40,46 @@ impl Type {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "see kdive_engine::object::access")]
     pub fn find_member(&self, name: &str) -> Result<Option<FoundMember>> {
+        match self.known_member(name) {
+            None => self.look_for_member(name),
+            found => Ok(found),
+        }
+    }
+
+    /// Finds a member whose type was found before: nothing can go wrong.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "see kdive_engine::object::access")]
+    fn known_member(&self, name: &str) -> Option<FoundMember> {
+        let Detail::Compound {
+            members: Some(members),
+            table,
+            ..
+        } = &self.data.detail
+        else {
+            return None;
+        };
+        let place = table.get()?.by_name.get(name)?;
+        let declared_in = match &place.owner {
+            None => members,
+            Some(owner) => match &owner.detail {
+                Detail::Compound {
+                    members: Some(members),
+                    ..
+                } => members,
+                _ => return None,
+            },
+        };
+        let member = declared_in.known()?.get(place.index)?;
+        let (ty, bit_field_size) = member.content.known_type()?;
+        Some(FoundMember {
+            ty,
+            bit_offset: place.bit_offset,
+            bit_field_size,
+        })
+    }
+
+    #[inline(never)]
+    fn look_for_member(&self, name: &str) -> Result<Option<FoundMember>> {
         let Some((member, bit_offset)) = self.locate_member(name)? else {
             return Ok(None);
         };

@@ -244,6 +244,9 @@ impl Object {
 
     /// Return its value.
     fn value_(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(word) = self.inner.held_word() {
+            return word_to_python(py, word).map(Bound::unbind);
+        }
         if let Some(word) = self.plain_word()? {
             return word_to_python(py, word).map(Bound::unbind);
         }

@@ -5,7 +5,7 @@
 //! under a handler for panics. Objects hold nothing that the collector could follow (types and
 //! programs are Rust's), cannot be subclassed, and do not panic when they are dropped; so
 //! [`prepare`] takes their class out of the collector's care, and [`create`] builds them where
-//! they stay.
+//! they stay. Integers that objects hold become Python's without a handler for panics, too.
 //!
 //! All of this is what the C API offers to any extension class. What is assumed of `PyO3` is where it
 //! puts the contents of an instance; [`prepare`] checks that, and leaves everything to `PyO3` where it
@@ -18,6 +18,7 @@
 
 use std::mem::{offset_of, size_of};
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use kdive_engine as engine;
@@ -38,6 +39,9 @@ struct Instance {
 /// The class of objects once [`prepare`] has changed it; null before, and where it could not.
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
+/// The conversion to `int` that [`to_int`] stands in for.
+static TO_INT: OnceLock<ffi::unaryfunc> = OnceLock::new();
+
 /// Takes the class of objects out of the garbage collector's care. It must not have instances yet.
 pub(crate) fn prepare(class: &Bound<'_, PyType>) {
     let class = class.as_type_ptr();
@@ -57,6 +61,12 @@ pub(crate) fn prepare(class: &Bound<'_, PyType>) {
         (*class).tp_clear = None;
         (*class).tp_dealloc = Some(free);
         (*class).tp_free = Some(ffi::PyObject_Free);
+        if let Some(numbers) = (*class).tp_as_number.as_mut()
+            && let Some(slot) = numbers.nb_int
+        {
+            let _ = TO_INT.set(slot);
+            numbers.nb_int = Some(to_int);
+        }
         ffi::PyType_Modified(class);
     }
     CLASS.store(class, Ordering::Release);
@@ -114,7 +124,30 @@ pub(crate) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Object> {
             return Some(&(*object.as_ptr().cast::<Instance>()).object);
         }
     }
+    if !class.is_null() {
+        return None;
+    }
     object.cast::<Object>().ok().map(Bound::get)
+}
+
+/// `nb_int` of the class.
+///
+/// # Safety
+///
+/// `object` is an instance of the class; the thread is attached.
+unsafe extern "C" fn to_int(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the contents of an instance are valid and never change. What is called takes what this
+    // function was given, and what it gives is a new reference, or null with an exception set.
+    unsafe {
+        match (
+            (*object.cast::<Instance>()).object.inner.held_word(),
+            TO_INT.get(),
+        ) {
+            (Some(word), _) if word.is_signed => ffi::PyLong_FromLongLong(word.bits as i64),
+            (Some(word), _) => ffi::PyLong_FromUnsignedLongLong(word.bits),
+            (None, slot) => slot.map_or(ptr::null_mut(), |slot| slot(object)),
+        }
+    }
 }
 
 /// `tp_dealloc` of the class.
