@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import cache, commands, debian
@@ -17,25 +18,9 @@ def build(kernel: Kernel, names: list[str], directory: Path) -> None:
 
     :raises LabError: a module does not compile, or this machine can't build for that kernel.
     """
-    if kernel.architecture != debian.native_architecture():
-        raise LabError(f"modules for {kernel.architecture} can't be built on this machine")
-    commands.require(["gcc", "make"])
-    headers = _headers(kernel)
     for name in names:
         shutil.copy(TEST_MODULES / f"{name}.c", directory)
-    (directory / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))
-    commands.run(
-        [
-            "make",
-            "-C",
-            str(headers),
-            f"M={directory}",
-            f"-j{os.cpu_count()}",
-            *_compiler(),
-            "modules",
-        ],
-        timeout_s=BUILD_TIMEOUT_S,
-    )
+    make(kernel, directory, names, ["modules"])
     for path in directory.iterdir():
         if path.suffix == ".ko":
             continue
@@ -43,6 +28,38 @@ def build(kernel: Kernel, names: list[str], directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def make(
+    kernel: Kernel,
+    directory: Path,
+    names: list[str],
+    goals: list[str],
+    variables: Sequence[str] = (),
+) -> None:
+    """Build ``goals`` out of the sources ``names`` in ``directory`` as modules of ``kernel`` are built.
+
+    :param names: without ``.c``.
+    :param variables: of make, each as ``NAME=VALUE``.
+    :raises LabError: they do not compile, or this machine can't build for that kernel.
+    """
+    if kernel.architecture != debian.native_architecture():
+        raise LabError(f"modules for {kernel.architecture} can't be built on this machine")
+    commands.require(["gcc", "make"])
+    (directory / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))
+    commands.run(
+        [
+            "make",
+            "-C",
+            str(_headers(kernel)),
+            f"M={directory}",
+            f"-j{os.cpu_count()}",
+            *_compiler(),
+            *variables,
+            *goals,
+        ],
+        timeout_s=BUILD_TIMEOUT_S,
+    )
 
 
 def _compiler() -> list[str]:

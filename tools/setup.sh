@@ -60,6 +60,7 @@ setup_peers() {
     need llvm-dwp llvm
     need s390x-linux-gnu-gcc gcc-s390x-linux-gnu libc6-dev-s390x-cross
     need objcopy binutils
+    [ -e /usr/include/ctf-api.h ] || install_packages binutils-dev
     need dwz dwz
     need bpftool bpftool
     need eu-addr2line elfutils

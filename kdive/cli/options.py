@@ -40,6 +40,8 @@ class Options(argparse.Namespace):
     main_symbols: bool
     symbol_methods: list[tuple[str, bool]]
     types: list[str] | None = None
+    ctf: bool = False
+    ctf_file: str | None = None
     debug_directories: list[str]
     default_debug_directories: bool
     debug_link_directories: list[str]
@@ -242,12 +244,23 @@ def add_symbols(parser: argparse.ArgumentParser) -> None:
         type=_methods(False),
         help="do not find symbols by these; kmod stands for all its ways; may be given again",
     )
-    symbols.add_argument(
+    formats = symbols.add_mutually_exclusive_group()
+    formats.add_argument(
         "--types",
         metavar="FORMAT[,FORMAT...]",
         type=_formats,
         help="take types and variables from these formats only, asked in this order; without it: "
         + ",".join(TYPE_FORMATS),
+    )
+    formats.add_argument(
+        "--ctf",
+        action="store_true",
+        help="take types and variables from CTF only; a kernel's from the vmlinux.ctfa that is installed with it",
+    )
+    formats.add_argument(
+        "--ctf-file",
+        metavar="FILE",
+        help="take types and variables of the kernel from this CTF only",
     )
 
     directories = parser.add_argument_group("directories of debugging symbols")

@@ -46,7 +46,11 @@ def check_readable(options: Options) -> None:
     Raises:
         UserError: One can't.
     """
-    for flag, paths in (("-s", options.symbols), ("--extra-symbols", options.extra_symbols)):
+    for flag, paths in (
+        ("-s", options.symbols),
+        ("--extra-symbols", options.extra_symbols),
+        ("--ctf-file", [] if options.ctf_file is None else [options.ctf_file]),
+    ):
         for path in paths:
             try:
                 with open(path, "rb") as file:
@@ -70,15 +74,22 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     if options.symbol_methods:
         _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
-    if options.types is not None:
-        prog.set_enabled_type_finders(_chosen(prog.enabled_type_finders(), options.types))
-        prog.set_enabled_object_finders(_chosen(prog.enabled_object_finders(), options.types))
+    only_ctf = options.ctf or options.ctf_file is not None
+    types = ["ctf"] if only_ctf else options.types
+    if types is not None:
+        prog.set_enabled_type_finders(_chosen(prog.enabled_type_finders(), types))
+        prog.set_enabled_object_finders(_chosen(prog.enabled_object_finders(), types))
+    # The CTF of a program is in its own file; that of a kernel makes any search for files needless.
+    is_kernel = bool(prog.flags & ProgramFlags.IS_LINUX_KERNEL)
+    has_file = only_ctf and (is_kernel or options.ctf_file is not None)
+    if has_file:
+        _load_ctf(prog, options, target_name)
     try:
         with watching("indexing the debug files, once", _indexing_progress):
             prog.load_debug_info(
                 options.symbols,
-                default=options.default_symbols and not options.main_symbols,
-                main=options.main_symbols,
+                default=options.default_symbols and not options.main_symbols and not has_file,
+                main=options.main_symbols and not has_file,
             )
         complete = True
     except MissingDebugInfoError:
@@ -95,6 +106,21 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     _check_used(prog, options.symbols, target_name)
     if not complete:
         log.warning(_what_is_missing(prog, options))
+
+
+def _load_ctf(prog: Program, options: Options, target_name: str) -> None:
+    """Take the types of a kernel from the CTF that the command line asks for.
+
+    Raises:
+        UserError: There is none, or it can't be used.
+    """
+    from kdive.helpers.linux.ctf import load_ctf
+
+    try:
+        load_ctf(prog, options.ctf_file)
+    except (BadDataError, LookupError, OSError, ValueError) as error:
+        hint = "" if ";" in str(error) else "; give another file with --ctf-file"
+        raise UserError(f"cannot load the CTF of {target_name}: {error}{hint}") from error
 
 
 def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:

@@ -320,6 +320,13 @@ pub enum Location {
     Address(u64),
     /// In memory, where the symbol of this name says: the format has types and no addresses.
     Symbol(Arc<str>),
+    /// The same, where the symbol is that of a kernel module, which may be built in.
+    ModuleSymbol {
+        /// The name of the module.
+        module: Arc<str>,
+        /// The name of the symbol.
+        name: Arc<str>,
+    },
     /// In each CPU's memory, at this offset from the first per-CPU variable of the kernel.
     PerCpu(u64),
     /// Nowhere: its value is known.

@@ -42,6 +42,12 @@ pub trait TypeSource: Send + Sync {
         None
     }
 
+    /// Whether the kernel module of this name (`vmlinux` for the kernel itself) is among what the
+    /// types are of, if these are of several modules.
+    fn has_kernel_module(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Describes a type.
     fn describe(&self, id: TypeId) -> Result<TypeDescription>;
 

@@ -624,6 +624,44 @@ where
     records
 }
 
+/// The defined symbols of `.dynsym` or `.symtab` in the order of the table, with the strings that
+/// have their names; nothing if there is no such table.
+pub(crate) fn symbols_in_order(
+    file: &Arc<ElfFile>,
+    is_dynamic: bool,
+) -> (&[u8], impl Iterator<Item = NamedSymbol>) {
+    let kind = if is_dynamic {
+        elf::SHT_DYNSYM
+    } else {
+        elf::SHT_SYMTAB
+    };
+    let table = file
+        .sections()
+        .iter()
+        .find(|section| section.kind == kind.0);
+    let names = table.and_then(|table| file.sections().get(table.link as usize));
+    let names = names.and_then(|section| file.data(section).ok());
+    let records = table.map(|table| {
+        let unread = Unread {
+            file: Arc::clone(file),
+            section: table.index,
+            bias: 0,
+        };
+        read_symbols(&unread, 0)
+    });
+    let symbols = records
+        .unwrap_or_default()
+        .into_iter()
+        .map(|record| NamedSymbol {
+            name: record.name,
+            address: record.address,
+            size: record.size,
+            binding: record.binding,
+            kind: record.kind,
+        });
+    (names.unwrap_or_default(), symbols)
+}
+
 /// The meaning of the byte of an ELF symbol that has its binding and its type.
 pub(crate) fn from_elf_info(info: u8) -> (SymbolBinding, SymbolKind) {
     (

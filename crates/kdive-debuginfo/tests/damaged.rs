@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use common::Compiler;
+use common::{Compiler, Numbers};
 use kdive_debuginfo::TypeSource;
 use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
 use kdive_debuginfo::dwarf::DwarfSource;
@@ -124,18 +124,6 @@ fn exercise(sample: &Sample, bytes: Vec<u8>) -> bool {
         }
     }
     true
-}
-
-/// A small generator of numbers that are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
 }
 
 /// A file to be damaged.

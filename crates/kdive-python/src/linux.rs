@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyLookupError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::arguments::FilePath;
 use crate::errors::{IntoPython, OrRaise};
 use crate::program::Program;
 
@@ -71,6 +72,19 @@ pub(crate) fn read_vm<'py>(
         Ok::<_, PyErr>(bytes)
     })?;
     Ok(PyBytes::new(py, &bytes))
+}
+
+/// Takes types and variables of the kernel from CTF.
+#[pyfunction]
+#[pyo3(name = "_linux_helper_load_ctf")]
+pub(crate) fn load_ctf(
+    py: Python<'_>,
+    prog: &Bound<'_, Program>,
+    path: Option<FilePath>,
+) -> PyResult<()> {
+    let program = &prog.get().inner;
+    py.detach(|| program.load_ctf(path.as_ref().map(|path| path.0.as_path())))
+        .or_raise()
 }
 
 /// By how much the addresses of the kernel were shifted when it booted.

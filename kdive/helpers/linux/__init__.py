@@ -86,6 +86,7 @@ _MODULES = {
         "num_possible_cpus",
         "num_present_cpus",
     ),
+    "ctf": ("load_ctf",),
     "device": (
         "MAJOR",
         "MINOR",

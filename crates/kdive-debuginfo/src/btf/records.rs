@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kdive_target::ByteOrder;
 
-use crate::bytes::u32_from;
+use crate::bytes::u32_at;
 use crate::{Error, Result};
 
 /// The first two bytes.
@@ -84,7 +84,7 @@ impl Btf {
             MAGIC => ByteOrder::Little,
             _ => ByteOrder::Big,
         };
-        let field = |offset| word(header, offset, order).map(u64::from);
+        let field = |offset| u32_at(header, offset, order).map(u64::from);
         let (strings, length) = (field(16)?, field(20)?);
         let is_usual = field(8)? + field(12)? == strings && field(12)? > 0 && length > 0;
         is_usual.then_some(field(4)? + strings + length)
@@ -122,7 +122,7 @@ impl Btf {
                 "BTF version {version} is not supported, only version 1"
             )));
         }
-        let field = |offset| word(&bytes, offset, byte_order).ok_or_else(short);
+        let field = |offset| u32_at(&bytes, offset, byte_order).ok_or_else(short);
         let header_size = field(4)?;
         // Offsets count from the end of the header, which may have grown.
         let section = |name: &str, offset, length| -> Result<std::ops::Range<usize>> {
@@ -185,7 +185,7 @@ impl Btf {
         let mut offsets = Vec::with_capacity(types.len() / 28);
         let mut at = types.start;
         while at < types.end {
-            let fits = word(&self.bytes, at + 4, self.byte_order).and_then(|info| {
+            let fits = u32_at(&self.bytes, at + 4, self.byte_order).and_then(|info| {
                 let size = record_size(&self.bytes, info, layout.clone())?;
                 at.checked_add(size).filter(|end| *end <= types.end)
             });
@@ -240,7 +240,7 @@ impl Btf {
                 ))
             })?;
         let at = *offset as usize;
-        let field = |offset| word(&self.bytes, at + offset, self.byte_order);
+        let field = |offset| u32_at(&self.bytes, at + offset, self.byte_order);
         match (field(0), field(4), field(8), self.bytes.get(at + 12..)) {
             (Some(name), Some(info), Some(size_or_type), Some(entries)) => Ok(Record {
                 kind: kind_of(info),
@@ -275,7 +275,7 @@ impl Btf {
 impl Record<'_> {
     /// The 32-bit number at an index of the entries.
     pub(super) fn word(&self, index: usize, btf: &Btf) -> Result<u32> {
-        word(self.entries, index * 4, btf.byte_order)
+        u32_at(self.entries, index * 4, btf.byte_order)
             .ok_or_else(|| btf.bad("a BTF record ends outside of the table".to_owned()))
     }
 }
@@ -315,8 +315,4 @@ fn record_size(bytes: &[u8], info: u32, layout: std::ops::Range<usize>) -> Optio
         }
     };
     count.checked_mul(each)?.checked_add(fixed)?.checked_add(12)
-}
-
-fn word(bytes: &[u8], offset: usize, order: ByteOrder) -> Option<u32> {
-    Some(u32_from(order, *bytes.get(offset..)?.first_chunk()?))
 }

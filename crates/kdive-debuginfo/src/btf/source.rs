@@ -8,6 +8,7 @@ use crate::description::{
     ObjectDescription, ObjectKinds, ParameterDescription, PointerKind, Qualifiers, Shape,
     TypeDescription, TypeId, TypeKinds,
 };
+use crate::names::{EnumeratorTable, NameTable, enumerators_called};
 use crate::{Result, TypeSource};
 
 /// The types of a kernel or module out of its BTF.
@@ -18,10 +19,9 @@ pub struct BtfSource {
     btf: Arc<Btf>,
     pointer_size: u8,
     char_is_signed: bool,
-    /// The IDs of named records, sorted by name.
-    names: Vec<u32>,
-    /// The enumerators' names with the IDs of their enumerations, sorted; made when first needed.
-    enumerators: OnceLock<Vec<(Arc<str>, u32)>>,
+    names: NameTable,
+    /// Made when first needed.
+    enumerators: OnceLock<EnumeratorTable>,
 }
 
 /// How many qualifiers and tags may follow each other.
@@ -35,12 +35,10 @@ impl BtfSource {
         for id in btf.ids() {
             let record = btf.record(id)?;
             if record.name != 0 && !matches!(record.kind, kind::DECL_TAG | kind::TYPE_TAG) {
-                let name = btf.string(record.name)?;
-                by_name.push((first_bytes(name), name, id));
+                by_name.push((btf.string(record.name)?, id));
             }
         }
-        by_name.sort_unstable();
-        let names = by_name.into_iter().map(|(_, _, id)| id).collect();
+        let names = NameTable::new(by_name.into_iter());
         Ok(BtfSource {
             btf,
             pointer_size,
@@ -53,16 +51,15 @@ impl BtfSource {
     /// The records called `name`, with their IDs.
     fn named(&self, name: &str) -> Result<Vec<(u32, Record<'_>)>> {
         // Every name was read once when the table was sorted.
-        let name_of = |id: &u32| {
+        let name_of = |id| {
             self.btf
-                .record(*id)
+                .record(id)
                 .and_then(|record| self.btf.string(record.name))
                 .unwrap_or_default()
         };
-        let start = self.names.partition_point(|id| name_of(id) < name);
-        self.names[start..]
+        self.names
+            .find(name, name_of)
             .iter()
-            .take_while(|id| name_of(id) == name)
             .map(|id| Ok((*id, self.btf.record(*id)?)))
             .collect()
     }
@@ -102,7 +99,7 @@ impl BtfSource {
         }
     }
 
-    fn enumerator_names(&self) -> Result<&[(Arc<str>, u32)]> {
+    fn enumerator_names(&self) -> Result<&EnumeratorTable> {
         if let Some(names) = self.enumerators.get() {
             return Ok(names);
         }
@@ -119,8 +116,7 @@ impl BtfSource {
                 names.push((Arc::from(name), id));
             }
         }
-        names.sort_unstable();
-        Ok(self.enumerators.get_or_init(|| names))
+        Ok(self.enumerators.get_or_init(|| EnumeratorTable::new(names)))
     }
 
     /// Old records, without the kind flag, have the size of a bit field in its integer's type.
@@ -298,14 +294,6 @@ impl BtfSource {
     }
 }
 
-/// The first bytes of a name as a number in the same order: most names differ there already.
-fn first_bytes(name: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let count = name.len().min(8);
-    bytes[..count].copy_from_slice(&name.as_bytes()[..count]);
-    u64::from_be_bytes(bytes)
-}
-
 /// A type by its ID; 0 is `void`.
 fn reference(id: u32) -> Option<TypeId> {
     (id != 0).then_some(TypeId(u64::from(id)))
@@ -391,26 +379,9 @@ impl TypeSource for BtfSource {
             found.push(ObjectDescription { type_id, location });
         }
         if kinds.contains(ObjectKinds::CONSTANT) {
-            let names = self.enumerator_names()?;
-            let start = names.partition_point(|(known, _)| &**known < name);
-            for (_, id) in names[start..]
-                .iter()
-                .take_while(|(known, _)| &**known == name)
-            {
-                let type_id = TypeId(u64::from(*id));
-                let value = self
-                    .enumerators(type_id)?
-                    .into_iter()
-                    .find(|it| &*it.name == name);
-                if let Some(value) = value {
-                    found.push(ObjectDescription {
-                        type_id: Some(type_id),
-                        location: Location::Constant(crate::description::ConstantValue::Integer(
-                            value.value,
-                        )),
-                    });
-                }
-            }
+            let enumerations = self.enumerator_names()?.find(name);
+            let ids = enumerations.map(|id| TypeId(u64::from(id)));
+            found.extend(enumerators_called(name, self, ids)?);
         }
         Ok(found)
     }
@@ -486,7 +457,7 @@ impl TypeSource for BtfSource {
 
     fn type_names(&self, kinds: TypeKinds) -> Result<Vec<Arc<str>>> {
         let mut found: Vec<Arc<str>> = Vec::new();
-        for id in &self.names {
+        for id in self.names.numbers() {
             let record = self.btf.record(*id)?;
             if kinds_of(&record).intersects(kinds) {
                 found.push(self.btf.string(record.name)?.into());

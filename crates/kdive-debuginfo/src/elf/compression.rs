@@ -64,18 +64,10 @@ impl Compression {
                 (u32_from(order, *kind), u64_from(order, *size), stream)
             }
         };
-        let limit = (raw.len() as u64)
-            .saturating_mul(GREATEST_RATIO)
-            .saturating_add(1 << 16);
-        if size > limit {
-            return Err(format!(
-                "says that {} bytes decompress to {size}, which can't be",
-                raw.len()
-            ));
-        }
         match kind {
-            ZLIB => read_exactly(flate2::read::ZlibDecoder::new(stream), size, raw.len()),
+            ZLIB => inflate(stream, size),
             ZSTD => {
+                check_ratio(raw.len(), size)?;
                 let decoder = ruzstd::decoding::StreamingDecoder::new(stream)
                     .map_err(|error| format!("zstd: {error}"))?;
                 read_exactly(decoder, size, raw.len())
@@ -83,6 +75,25 @@ impl Compression {
             other => Err(format!("unknown compression {other}")),
         }
     }
+}
+
+/// Decompresses a zlib stream that holds `size` bytes.
+pub(crate) fn inflate(stream: &[u8], size: u64) -> Result<Vec<u8>, String> {
+    check_ratio(stream.len(), size)?;
+    read_exactly(flate2::read::ZlibDecoder::new(stream), size, stream.len())
+}
+
+/// Refuses a size that so many bytes can't decompress to.
+fn check_ratio(compressed: usize, size: u64) -> Result<(), String> {
+    let limit = (compressed as u64)
+        .saturating_mul(GREATEST_RATIO)
+        .saturating_add(1 << 16);
+    if size > limit {
+        return Err(format!(
+            "says that {compressed} bytes decompress to {size}, which can't be"
+        ));
+    }
+    Ok(())
 }
 
 /// Decompresses a whole file that is compressed with gzip, xz or zstd, as kernel modules are.

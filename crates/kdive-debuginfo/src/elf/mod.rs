@@ -6,6 +6,8 @@ mod compression;
 mod note;
 mod relocation;
 
+pub(crate) use compression::inflate;
+
 pub use note::{build_id_in_memory, build_id_in_notes};
 
 use std::collections::HashMap;

@@ -55,3 +55,16 @@ pub fn run(command: &mut Command) -> String {
     );
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// A small generator of numbers that are the same in each run.
+pub struct Numbers(pub u64);
+
+#[allow(dead_code, reason = "not every test damages files")]
+impl Numbers {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}

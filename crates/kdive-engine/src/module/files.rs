@@ -30,6 +30,8 @@ impl Module {
             path: Some(file.path().to_owned()),
             bias: Some(bias),
         };
+        let wants_any = self.wants_debug_file() || self.wants_loaded_file();
+        let has_ctf = wants_any && self.take_ctf(file, bias)?;
         let mut is_used = false;
         if self.wants_debug_file() {
             let has_debug_info = file.section(".debug_info").is_some();
@@ -59,6 +61,7 @@ impl Module {
             }
             is_used = true;
         }
+        is_used |= has_ctf;
         if is_used {
             let ranges = self.address_ranges().unwrap_or_default();
             program.add_unwind_file(file, bias, &ranges);

@@ -3,6 +3,7 @@
 //! What is loaded is found in the target ([`kernel`], [`process`]); files are accepted by build
 //! ID ([`files`]). Where files are looked for is a matter of the debug-info finders.
 
+mod ctf;
 mod files;
 mod kernel;
 mod options;
@@ -113,6 +114,8 @@ struct State {
     incomplete: Option<Arc<ElfFile>>,
     supplementary_file: Option<PathBuf>,
     tried: Vec<TriedFile>,
+    /// The file whose CTF was taken.
+    ctf_file: Option<ModuleFile>,
 }
 
 /// A file that was looked at for a module and not taken, at least not for all that was wanted.
@@ -154,6 +157,7 @@ impl Module {
                 incomplete: None,
                 supplementary_file: None,
                 tried: Vec::new(),
+                ctf_file: None,
             }),
             symbols_in_memory: OnceLock::new(),
             types_in_memory: OnceLock::new(),

@@ -202,6 +202,11 @@ impl Program {
         for module in self.modules.all() {
             module.find_supplementary(&options);
         }
+        if !default && !main {
+            for module in self.modules.all() {
+                module.settle_for_ctf();
+            }
+        }
         for file in left {
             let reason = self.why_unused(&file);
             report.unused.push((file.path().to_owned(), reason));
@@ -256,6 +261,9 @@ impl Program {
                 break;
             }
             finder.find(self, &wanting)?;
+        }
+        for module in &wanting {
+            module.settle_for_ctf();
         }
         Ok(())
     }

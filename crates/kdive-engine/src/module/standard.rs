@@ -33,7 +33,7 @@ impl DebugInfoFinder for StandardFinder {
 impl Program {
     /// Looks for the files that modules want in the standard places.
     pub fn find_standard_debug_info(
-        &self,
+        self: &Arc<Self>,
         modules: &[Arc<Module>],
         options: &DebugInfoOptions,
     ) -> Result<()> {
@@ -63,6 +63,7 @@ impl Program {
             module.reuse_files(options);
             module.find_supplementary(options);
         }
+        self.find_ctf(modules, options);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::builtin::BtfFinder;
 use super::macros;
 use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolFinder, SymbolQuery, TypeFinder};
 use crate::Result;
-use crate::module::StandardFinder;
+use crate::module::{ModuleKind, StandardFinder};
 use crate::object::{AbsenceReason, Object};
 use crate::types::{ImportedTypes, Type};
 
@@ -61,6 +61,31 @@ impl Program {
         *symbols = symbols.iter().cloned().chain([table]).collect();
         drop(symbols);
         self.forget();
+    }
+
+    /// The sources of types that were added.
+    pub(crate) fn type_sources(&self) -> Arc<[Arc<ImportedTypes>]> {
+        self.debug_info.types()
+    }
+
+    /// The symbol of a kernel module, or of the kernel itself if the module is built in.
+    fn symbol_of_module(self: &Arc<Self>, module: &str, name: &str) -> Result<Option<Symbol>> {
+        let query = SymbolQuery {
+            name: Some(name),
+            address: None,
+            one: false,
+        };
+        let found = self.find_symbols(query)?;
+        let loaded = self.module_named(module);
+        let belongs = |symbol: &&Symbol| match &loaded {
+            Some(module) => module.contains(symbol.address),
+            None => self
+                .module_at(symbol.address)
+                .is_none_or(|module| module.kind() == ModuleKind::Main),
+        };
+        // Per-CPU variables of modules are not where their other data is.
+        let only = found.first().filter(|_| found.len() == 1);
+        Ok(found.iter().find(belongs).or(only).cloned())
     }
 
     /// Whether any source of types was added.
@@ -204,6 +229,12 @@ impl ImportedTypes {
                 Some(symbol) => Object::reference(program, ty, symbol.address, 0, None),
                 None => Object::absent(program, ty, AbsenceReason::Other, None),
             },
+            Location::ModuleSymbol { module, name } => {
+                match program.symbol_of_module(&module, &name)? {
+                    Some(symbol) => Object::reference(program, ty, symbol.address, 0, None),
+                    None => Object::absent(program, ty, AbsenceReason::Other, None),
+                }
+            }
             Location::PerCpu(offset) => match program.symbol_named("__per_cpu_start")? {
                 Some(start) => {
                     let address = start.address.wrapping_add(offset);
