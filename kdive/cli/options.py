@@ -190,7 +190,8 @@ def add_target_details(parser: argparse.ArgumentParser) -> None:
     advanced.add_argument(
         "--vmcoreinfo",
         metavar="PATH",
-        help="file with the VMCOREINFO of the kernel; it replaces what the target has",
+        help="file with the VMCOREINFO of the kernel, or the physical address (0x...) where it is in the target's "
+        "memory; it replaces what the target has",
     )
 
 

@@ -1,14 +1,16 @@
 """Opens the program that the command line asks for, with its debugging symbols."""
 
+import logging
 import os
 
-from kdive import Architecture, BadDataError, Platform, Program, ProgramFlags
+from kdive import Architecture, BadDataError, FaultError, Platform, Program, ProgramFlags
 from kdive.cli import symbols
 from kdive.cli.errors import UserError
 from kdive.cli.options import Options
 from kdive.cli.version import version_header
 
 _MAX_VMCOREINFO_BYTES = 1 << 20
+_VMCOREINFO_PAGE = 4096
 _KCORE = "/proc/kcore"
 
 
@@ -45,19 +47,54 @@ def new_program(options: Options) -> Program:
     )
     if options.vmcoreinfo is None:
         return Program(platform)
-    try:
-        with open(options.vmcoreinfo, "rb") as file:
-            vmcoreinfo = file.read(_MAX_VMCOREINFO_BYTES)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {options.vmcoreinfo}: {error.strerror}; check the path given with --vmcoreinfo"
-        ) from error
+    if options.vmcoreinfo.startswith("0x"):
+        vmcoreinfo = _vmcoreinfo_in_memory(options, platform)
+    else:
+        vmcoreinfo = _vmcoreinfo_in_file(options.vmcoreinfo)
     if not vmcoreinfo.startswith(b"OSRELEASE=") and b"\nOSRELEASE=" not in vmcoreinfo:
         raise UserError(
             f"{options.vmcoreinfo} is no VMCOREINFO, it has no line OSRELEASE=...; "
-            "check the path given with --vmcoreinfo"
+            f"check {_what_vmcoreinfo_is(options.vmcoreinfo)} given with --vmcoreinfo"
         )
     return Program(platform, vmcoreinfo=vmcoreinfo)
+
+
+def _what_vmcoreinfo_is(given: str) -> str:
+    return "the address" if given.startswith("0x") else "the path"
+
+
+def _vmcoreinfo_in_file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_VMCOREINFO_BYTES)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; check the path given with --vmcoreinfo"
+        ) from error
+
+
+def _vmcoreinfo_in_memory(options: Options, platform: Platform | None) -> bytes:
+    """Return the text at a physical address of the target, as kdive lists them where there are several."""
+    prog = Program(platform)
+    try:
+        address = int(options.vmcoreinfo or "", 16)
+    except ValueError:
+        raise UserError(
+            f"{options.vmcoreinfo} is no address; check the address given with --vmcoreinfo"
+        ) from None
+    level = logging.getLogger("kdive").level
+    logging.getLogger("kdive").setLevel(
+        logging.CRITICAL
+    )  # it is said when the target is opened to be used
+    try:
+        _set_target(prog, options)
+        return prog.read(address, _VMCOREINFO_PAGE, physical=True).partition(b"\0")[0]
+    except FaultError as error:
+        raise UserError(
+            f"cannot read VMCOREINFO at {address:#x}: {error}; check the address given with --vmcoreinfo"
+        ) from error
+    finally:
+        logging.getLogger("kdive").setLevel(level)
 
 
 def _set_target(prog: Program, options: Options) -> None:

@@ -113,6 +113,28 @@ fn elf_with_virtual_addresses_and_more_segments_than_fit() {
 }
 
 #[test]
+fn elf_with_more_than_65535_segments_some_of_which_overlap() {
+    let memory = machine::memory();
+    let load = |at: usize, bytes| Load {
+        virtual_address: 0,
+        physical_address: at as u64,
+        memory_size: 4,
+        bytes,
+    };
+    // Each word of memory by itself, and before that, to be hidden, other content for some.
+    let other = [0xee; 4];
+    let hidden = (0..1000).map(|word| load(word * 40 + 2, other.as_slice()));
+    let words = memory
+        .chunks(4)
+        .enumerate()
+        .map(|(word, bytes)| load(word * 4, bytes));
+    let loads: Vec<Load> = hidden.chain(words).collect();
+    assert!(loads.len() > 65_535);
+    let target = open_bytes(&machine::elf(&machine::kernel_notes(), &loads, true));
+    check(&target, 0..PAGES);
+}
+
+#[test]
 fn virtual_addresses_that_contradict_the_page_tables_are_not_used() {
     let memory = machine::memory();
     let loads = [Load {
