@@ -47,6 +47,8 @@ _NEXT = (
 def run(arguments: Sequence[str]) -> int:
     """Show the tour, or run what follows `kdive demo` on the sample; return the exit status."""
     options, rest = _parser().parse_known_args(arguments)
+    if not os.path.exists(DUMP):  # noqa: PTH110
+        raise UserError(f"the dump of the demo is missing: {DUMP}; install kdive again")
     if options.path:
         print(DUMP)
         return 0
@@ -110,11 +112,12 @@ def _show() -> None:
     page.sentence(", ".join(_open_files(prog, service.tid)))
 
     page.heading("what is wrong", "kdive demo lens")
-    report = Report("", ("kdive", "demo", "lens"), results)
-    for result, finding in report.findings():
+    for result, finding in Report("", (), results).findings():
         page.sentence(f"{finding.severity.name} {result.name}: {finding.sentence}")
         for evidence in finding.evidence:
             page.sentence(evidence, "  - ")
+        if finding.more:
+            page.lines(f"  more: kdive demo lens {finding.more}")
     clean = [result.name for result in results if result.complete and not result.findings]
     page.sentence(f"Nothing else was found by {', '.join(clean)}.")
 

@@ -19,10 +19,11 @@ PT_NOTE = 4
 DESCRIPTOR = struct.Struct("<QIIQ")
 
 
-def write(core: Path, frames: list[tuple[int, bytes]], path: Path) -> None:
+def write(core: Path, names: list[bytes], frames: list[tuple[int, bytes]], path: Path) -> None:
     """Write page frames as a kdump-compressed file.
 
     :param core: the ELF dump that they come from, for its notes.
+    :param names: the fields of ``struct new_utsname``; libkdumpfile wants all of them.
     :param frames: numbers and contents, by number.
     :raises LabError: the notes are not those of a Linux kernel.
     """
@@ -50,7 +51,7 @@ def write(core: Path, frames: list[tuple[int, bytes]], path: Path) -> None:
             data += packed
         table += DESCRIPTOR.pack(*written[content], 0)
     sub_header = _sub_header(notes, vmcoreinfo, end)
-    header = _header(vmcoreinfo[0].decode(), sub_header_blocks, 2 * bitmap_blocks, len(frames), end)
+    header = _header(names, notes, sub_header_blocks, 2 * bitmap_blocks, len(frames), end)
     with path.open("wb") as out:
         out.write(header.ljust(PAGE, b"\0"))
         out.write((sub_header.ljust(PAGE, b"\0") + notes).ljust(sub_header_blocks * PAGE, b"\0"))
@@ -59,19 +60,19 @@ def write(core: Path, frames: list[tuple[int, bytes]], path: Path) -> None:
 
 
 def _header(
-    vmcoreinfo: str, sub_header_blocks: int, bitmap_blocks: int, frames: int, end: int
+    names: list[bytes],
+    notes: bytes,
+    sub_header_blocks: int,
+    bitmap_blocks: int,
+    frames: int,
+    end: int,
 ) -> bytes:
-    release, seconds = (
-        re.search(rf"^{name}=(.*)$", vmcoreinfo, re.MULTILINE)
-        for name in ("OSRELEASE", "CRASHTIME")
-    )
-    names = ("Linux", "sample", release[1] if release else "", "", "x86_64", "")
     return struct.pack(
         "<8si65s65s65s65s65s65s6xqqIiiIIIIIIi",
         b"KDUMP   ",
         6,
-        *(name.encode() for name in names),
-        int(seconds[1]) if seconds else 0,
+        *names,
+        0,
         0,
         ZSTD_PAGE,
         PAGE,
@@ -82,7 +83,7 @@ def _header(
         0,
         frames,
         0,
-        0,
+        notes.count(b"CORE\0"),
     )
 
 

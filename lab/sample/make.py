@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from kdive import program_from_core_dump
 from lab import commands, initramfs, kernels, testmodules
 from lab.errors import LabError
 from lab.machine import Machine
@@ -47,7 +48,10 @@ def make(dump: Path, truth: Path) -> None:
         except LabError as error:
             console = (directory / "console.log").read_text(errors="replace")[-3000:]
             raise LabError(f"{error}\n{console}") from None
-        kdump.write(directory / "elf", pages.kept(directory / "elf"), dump)
+        prog = program_from_core_dump(directory / "elf")
+        name = prog["init_task"].nsproxy.uts_ns.name
+        names = [getattr(name, field.name).string_() for field in name.type_.members]
+        kdump.write(directory / "elf", names, pages.kept(prog), dump)
         truth.write_text(json.dumps(facts, indent=1) + "\n")
 
 

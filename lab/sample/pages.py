@@ -1,9 +1,8 @@
 """Which pages of the guest the sample keeps: what debuggers read, as makedumpfile's highest level does, and no code."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from kdive import Object, Program, program_from_core_dump
+from kdive import Object, Program
 from kdive.helpers.linux.mm import compound_nr, follow_phys, for_each_valid_page_range
 from kdive.helpers.linux.module import for_each_module
 
@@ -13,13 +12,12 @@ FIRST_MIB = range(1 << 20)
 ANONYMOUS = 1
 
 
-def kept(dump: Path) -> list[tuple[int, bytes]]:
-    """The numbers and contents of the page frames to keep of the kernel dump ``dump``.
+def kept(prog: Program) -> list[tuple[int, bytes]]:
+    """The numbers and contents of the page frames to keep of a kernel dump.
 
     Left out are free pages; pages of processes and of the page cache, whose ``struct page`` tells all that is of
     interest; the code of the kernel and of its modules; and the memory of the firmware.
     """
-    prog = program_from_core_dump(dump)
     code = set(_code(prog))
     frames = []
     for pfn, is_kept in _by_struct_page(prog):

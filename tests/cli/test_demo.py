@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kdive.cli import main
 from kdive.sample import DUMP
 from tests.support import Kdive
 
@@ -73,7 +74,7 @@ def test_every_command_of_the_tour_works(shown: str, kdive: Kdive, tmp_path: Pat
     (tmp_path / "SCRIPT.py").write_text("print(prog['init_task'].comm.string_())\n")
     lines = re.findall(r"kdive demo .+?(?=  +|$)", shown, re.MULTILINE)
     commands = [shlex.split(line)[1:] for line in lines]
-    assert len(commands) == 13
+    assert len(commands) == 16
     printed = {}
     for command in commands:
         done = kdive(*command, stdin="print('the prompt')\n")
@@ -96,6 +97,18 @@ def test_what_follows_is_checked_as_ever(kdive: Kdive) -> None:
     done = kdive("demo", "nosuch.py")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "kdive: cannot read the script nosuch.py: No such file or directory\n"
+
+
+def test_a_missing_dump_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kdive.cli.demo.DUMP", "/nowhere/sample")
+    assert main(["demo"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        "kdive: the dump of the demo is missing: /nowhere/sample; install kdive again\n"
+    )
 
 
 def on_a_terminal(columns: int, environment: dict[str, str]) -> str:

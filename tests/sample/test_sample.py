@@ -1,7 +1,10 @@
 """The dump that kdive ships: what kdive says of it is what its guest said about itself."""
 
+import contextlib
+import hashlib
 import json
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from kdive.helpers.linux import (
 from kdive.lens import Severity
 from kdive.sample import DUMP
 from tests.lens.support import diagnose, findings_of_everything, rows
+from tests.peer.peer import peer_python
 
 TRUTH: dict[str, str] = json.loads(Path(__file__).with_name("truth.json").read_text())
 ARCHIVE, DATA = "6b646976-652d-4172-8368-697665000001", "6b646976-652d-4461-b461-000000000002"
@@ -247,6 +251,33 @@ def test_code_is_left_out(prog: kdive.Program) -> None:
     with pytest.raises(kdive.FaultError):
         prog.read(prog.symbol("schedule").address, 1)
     assert prog.verify().is_sound
+
+
+def test_drgn_reads_the_same_memory(prog: kdive.Program) -> None:
+    addresses = [number << 12 for number in range(0, 32768, 41)]
+    reading = f"""
+import drgn, hashlib, json
+prog = drgn.program_from_core_dump({DUMP!r})
+read = {{}}
+for address in {addresses}:
+    try:
+        read[address] = hashlib.sha256(prog.read(address, 4096, physical=True)).hexdigest()
+    except drgn.FaultError:
+        pass
+print(json.dumps([prog["UTS_RELEASE"].string_().decode(), read]))
+"""
+    done = subprocess.run(
+        [peer_python(), "-c", reading], capture_output=True, text=True, check=True, timeout=60
+    )
+    release, theirs = json.loads(done.stdout)
+    ours = {}
+    for address in addresses:
+        with contextlib.suppress(kdive.FaultError):
+            page = prog.read(address, 4096, physical=True)
+            ours[str(address)] = hashlib.sha256(page).hexdigest()
+    assert release == TRUTH["release"]
+    assert len(ours) > 300
+    assert ours == theirs
 
 
 def test_nothing_tells_where_it_was_made(prog: kdive.Program) -> None:
