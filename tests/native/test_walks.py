@@ -158,9 +158,10 @@ def test_objects_are_freed_with_what_they_hold() -> None:
     objects += [value + value for value in objects]
     assert sys.getrefcount(prog) == before[0] + 2000
     assert sys.getrefcount(Object) == before[1] + 2000
-    assert sum(objects).value_() == 1000 * 7 + 1000 * 14
+    total = sum(objects, start=Object(prog, "unsigned long", 0))
+    assert total.value_() == 1000 * 7 + 1000 * 14
     assert not gc.is_tracked(objects[0])
-    del objects
+    del objects, total
     assert (sys.getrefcount(prog), sys.getrefcount(Object)) == before
 
 
