@@ -761,7 +761,7 @@ class Program:
         """Load debug information of all loaded modules; like `load_debug_info`."""
 
     def load_module_debug_info(self, *modules: Module) -> None:
-        """Load debug information of these modules; like `load_debug_info`."""
+        """Search for debug information of these modules; `wants_debug_file()` tells whether it was found."""
 
     def find_standard_debug_info(
         self, modules: Iterable[Module], options: DebugInfoOptions | None = None
@@ -1905,6 +1905,8 @@ class Module:
 
     def try_file(self, path: _Path, *, fd: int = -1, force: bool = False) -> None:
         """Use a file as the loaded file, the debug file or both, if it is what is wanted.
+
+        A file that is not there, or is no ELF file, is passed over; why is logged.
 
         Args:
             path: Its path.

@@ -102,7 +102,10 @@ def load(prog: Program, options: Options, target_name: str) -> None:
             f"cannot load the symbols of {target_name}: {error}; give other files with -s"
         ) from error
     for path in options.extra_symbols:
-        prog.extra_module(path, create=True).try_file(path)
+        module = prog.extra_module(path, create=True)
+        module.try_file(path)
+        if module.wants_debug_file():
+            logger.warning("%s has no debug information that can be used", path)
     _check_used(prog, options.symbols, target_name)
     if not complete:
         log.warning(_what_is_missing(prog, options))

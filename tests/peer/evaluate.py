@@ -6,10 +6,12 @@ Each expression is evaluated with the names of the API, the programs `prog` (64 
 and `p32` (32 bits), and the objects of `mock.objects` for each of them.
 """
 
+import copy
 import importlib
 import json
 import math
 import operator
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,16 @@ def shown(value: Any, tool: Any) -> list[Any]:
 
 
 def outcome(expression: str, names: dict[str, Any], tool: Any) -> list[Any]:
-    """The value of an expression, or the class and the message of the exception."""
+    """The value of an expression, or the class, the message and the attributes of the exception."""
     try:
-        return shown(eval(expression, names), tool)
+        return shown(eval(expression, dict(names)), tool)
     except Exception as error:  # noqa: BLE001 - which one is the question
-        return ["raise", type(error).__name__, str(error)]
+        # Notes only say which argument an error is about.
+        attributes = {
+            name: repr(value) for name, value in sorted(vars(error).items()) if name != "__notes__"
+        }
+        bases = [base.__name__ for base in type(error).__mro__[1:]]
+        return ["raise", type(error).__name__, str(error), bases, attributes]
 
 
 def main() -> None:
@@ -44,7 +51,7 @@ def main() -> None:
     tool = importlib.import_module("drgn")
     mock = importlib.import_module("mock")
     names = {name: getattr(tool, name) for name in tool.__all__}
-    names |= {"math": math, "operator": operator}
+    names |= {module.__name__: module for module in (copy, math, operator, pickle)}
     for name, flags in (
         ("prog", ("IS_64_BIT", "IS_LITTLE_ENDIAN")),
         ("be", ("IS_64_BIT",)),

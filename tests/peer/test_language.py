@@ -4,12 +4,9 @@ What is intended to differ (docs/differences.md) is not asked: wide integers, nu
 read, arguments of wrong Python types.
 """
 
-import random
-from collections.abc import Iterable, Sequence
-
 import pytest
 
-from tests.peer.peer import differences
+from tests.peer.peer import assert_agreement, sample
 
 SCALARS = [
     "c",
@@ -140,17 +137,6 @@ TYPES = [
     "struct empty",
     "struct point [2]",
 ]
-
-
-def sample(expressions: Iterable[str], count: int) -> Sequence[str]:
-    """Some of the expressions, the same ones each time."""
-    distinct = list(dict.fromkeys(expressions))
-    return random.Random(7).sample(distinct, min(count, len(distinct)))
-
-
-def assert_agreement(expressions: Sequence[str]) -> None:
-    found = differences(expressions)
-    assert not found, f"{len(found)} of {len(expressions)} differ:\n" + "\n".join(found[:40])
 
 
 def test_operators() -> None:

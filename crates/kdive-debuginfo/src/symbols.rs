@@ -132,6 +132,8 @@ pub struct SymbolTable {
     names: Vec<Names>,
     /// The addresses of sections, beyond which no symbol of unknown size reaches.
     sections: Vec<Range<u64>>,
+    /// Where the module is; empty if it may be anywhere.
+    ranges: Vec<Range<u64>>,
     /// Numbers that are offsets, and the address of nothing.
     offsets: Range<u64>,
     by_name: OnceLock<NameIndex>,
@@ -235,6 +237,22 @@ impl SymbolTable {
         Ok(table)
     }
 
+    /// The same, found by address only within these ranges, where the module is: the sections that a
+    /// kernel module needs once only are freed, and something else is there now.
+    #[must_use]
+    pub fn within(self, ranges: &[(u64, u64)]) -> SymbolTable {
+        SymbolTable {
+            ranges: ranges.iter().map(|(start, end)| *start..*end).collect(),
+            ..self
+        }
+    }
+
+    /// Whether an address may be that of a symbol.
+    fn may_have(&self, address: u64) -> bool {
+        !self.offsets.contains(&address)
+            && (self.ranges.is_empty() || self.ranges.iter().any(|range| range.contains(&address)))
+    }
+
     /// Adds the symbols of the first section of a kind, to be read later; whether there is one.
     fn add_section(
         &mut self,
@@ -317,7 +335,7 @@ impl SymbolTable {
     /// those a global one before a weak one before a local one. Where none does, the closest one
     /// of unknown size in the same section.
     pub fn by_address(&self, address: u64) -> Option<Symbol> {
-        if self.offsets.contains(&address) {
+        if !self.may_have(address) {
             return None;
         }
         let mut number = self.last_at_or_before(address);

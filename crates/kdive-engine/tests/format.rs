@@ -331,7 +331,7 @@ fn structures() {
         | FormatFlags::ELEMENT_INDICES;
     assert_eq!(
         with(&object, |options| options.flags = bare),
-        "{ { 1, -2 }, 3, \"hi\", { [1] = 7 } }"
+        "{ { 1, -2 }, { 3 }, \"hi\", { [1] = 7 } }"
     );
     let zero = from_bytes(&program, two_ints(Some("s")), &[0; 8]);
     assert_eq!(

@@ -115,6 +115,11 @@ pub(crate) fn no_default_program() -> PyErr {
     )
 }
 
+/// A `BadDataError`.
+pub(crate) fn bad_data(message: String) -> PyErr {
+    ours(|exceptions| &exceptions.bad_data, message)
+}
+
 /// A `MissingDebugInfoError`.
 pub(crate) fn missing_debug_info(message: String) -> PyErr {
     ours(|exceptions| &exceptions.missing_debug_info, message)
@@ -152,12 +157,17 @@ fn from_callback(error: Box<dyn std::error::Error + Send + Sync>) -> PyErr {
     }
 }
 
-/// Linux's number of "permission denied".
+/// Linux's numbers of "permission denied" and "is a directory".
 const EACCES: i32 = 13;
+const EISDIR: i32 = 21;
 
 /// Python picks the subclass (such as `FileNotFoundError`) by the error number.
-fn from_io(path: &std::path::Path, error: &std::io::Error) -> PyErr {
-    let of_kind = (error.kind() == std::io::ErrorKind::PermissionDenied).then_some(EACCES);
+pub(crate) fn from_io(path: &std::path::Path, error: &std::io::Error) -> PyErr {
+    let of_kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Some(EACCES),
+        std::io::ErrorKind::IsADirectory => Some(EISDIR),
+        _ => None,
+    };
     match error.raw_os_error().or(of_kind) {
         Some(number) => {
             PyOSError::new_err((number, description(error), path.as_os_str().to_owned()))
@@ -168,7 +178,11 @@ fn from_io(path: &std::path::Path, error: &std::io::Error) -> PyErr {
 
 /// The message of an error of the operating system, without the number that Rust adds.
 fn description(error: &std::io::Error) -> String {
-    let text = error.to_string();
+    let text = if error.kind() == std::io::ErrorKind::IsADirectory {
+        std::io::Error::from_raw_os_error(EISDIR).to_string()
+    } else {
+        error.to_string()
+    };
     text.split_once(" (os error ")
         .map_or(text.as_str(), |(message, _)| message)
         .to_owned()

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kdive_debuginfo::description::AbsenceReason;
+use kdive_engine as engine;
 use kdive_engine::module::{FileStatus, Module as Inner, ModuleFile, ModuleKind};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::arguments::{FilePath, Truth, bytes_of};
 use crate::enums::Enumeration;
-use crate::errors::OrRaise;
+use crate::errors::{IntoPython, OrRaise};
+use crate::log;
 use crate::object::Object;
 use crate::program::Program;
 
@@ -306,15 +308,19 @@ impl Module {
     fn try_file(&self, py: Python<'_>, path: FilePath, fd: i32, force: Truth) -> PyResult<()> {
         let descriptor = (fd >= 0).then(|| PathBuf::from(format!("/proc/self/fd/{fd}")));
         let place = descriptor.as_ref().unwrap_or(&path.0);
-        let tried = py
-            .detach(|| self.inner.try_file_at(&path.0, place, force.0))
-            .or_raise();
+        let tried = py.detach(|| self.inner.try_file_at(&path.0, place, force.0));
         if fd >= 0 {
             // The descriptor is this function's, whatever becomes of the file.
             py.import("os")?.call_method1("close", (fd,))?;
         }
-        tried?;
-        Ok(())
+        match tried {
+            Ok(_) => Ok(()),
+            // What tries files looks for one that there may be.
+            Err(engine::Error::DebugInfo(error)) => {
+                log::debug(py, &format!("{}: {error}", self.inner.name()))
+            }
+            Err(error) => Err(error.into_python()),
+        }
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -423,6 +429,21 @@ pub(crate) struct SectionAddresses {
     module: Arc<Inner>,
 }
 
+/// What `collections.abc.MutableMapping` makes of the methods that every mapping must have.
+fn mixin(
+    addresses: &Bound<'_, SectionAddresses>,
+    method: &str,
+    arguments: &Bound<'_, PyTuple>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    let py = addresses.py();
+    let class = py.import("collections.abc")?.getattr("MutableMapping")?;
+    let mut all = vec![addresses.clone().into_any()];
+    all.extend(arguments.iter());
+    let all = PyTuple::new(py, all)?;
+    Ok(class.getattr(method)?.call(all, keywords)?.unbind())
+}
+
 #[pymethods]
 impl SectionAddresses {
     fn __len__(&self) -> usize {
@@ -490,6 +511,42 @@ impl SectionAddresses {
             Some(address) => Ok(Some(address.into_pyobject(py)?.into_any().unbind())),
             None => Ok(default),
         }
+    }
+
+    /// Remove a section and return its address, or else `default`.
+    #[pyo3(signature = (*arguments))]
+    fn pop(slf: &Bound<'_, Self>, arguments: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        mixin(slf, "pop", arguments, None)
+    }
+
+    /// Remove any section and return its name and address.
+    fn popitem(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        mixin(slf, "popitem", &PyTuple::empty(slf.py()), None)
+    }
+
+    /// The address of a section, which is `default` from now on if it has none.
+    #[pyo3(signature = (*arguments))]
+    fn setdefault(slf: &Bound<'_, Self>, arguments: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        mixin(slf, "setdefault", arguments, None)
+    }
+
+    /// Take over the addresses of a mapping, of pairs, or of keyword arguments.
+    #[pyo3(signature = (*arguments, **addresses))]
+    fn update(
+        slf: &Bound<'_, Self>,
+        arguments: &Bound<'_, PyTuple>,
+        addresses: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        mixin(slf, "update", arguments, addresses)
+    }
+
+    /// Remove all sections.
+    fn clear(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        mixin(slf, "clear", &PyTuple::empty(slf.py()), None)
+    }
+
+    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        mixin(slf, "__eq__", &PyTuple::new(slf.py(), [other])?, None)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
+use crate::arguments::Truth;
 use crate::errors::OrRaise;
 use crate::object::Object;
 use crate::program::Program;
@@ -80,6 +81,18 @@ impl Owner {
                     .map(|prog| prog.clone_ref(py))
                     .ok_or_else(|| PyValueError::new_err("the program is not known"))
             }
+        }
+    }
+}
+
+impl Owner {
+    /// Refuses what is known to belong to another program than `prog`.
+    fn check(&self, prog: &Bound<'_, Program>) -> PyResult<()> {
+        match self {
+            Self::Program(own) if !own.is(prog) => {
+                Err(PyValueError::new_err("object is from different program"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -168,6 +181,14 @@ fn optional_name(name: Option<&Bound<'_, PyAny>>, class: &str) -> PyResult<Optio
 pub(crate) struct TypeMember {
     pub(crate) inner: Member,
     owner: Owner,
+}
+
+impl TypeMember {
+    /// What it is to the engine, as a part of a type of `prog`.
+    pub(crate) fn inner_for(&self, prog: &Bound<'_, Program>) -> PyResult<Member> {
+        self.owner.check(prog)?;
+        Ok(self.inner.clone())
+    }
 }
 
 impl TypeMember {
@@ -260,6 +281,14 @@ pub(crate) struct TypeParameter {
 }
 
 impl TypeParameter {
+    /// What it is to the engine, as a part of a type of `prog`.
+    pub(crate) fn inner_for(&self, prog: &Bound<'_, Program>) -> PyResult<Parameter> {
+        self.owner.check(prog)?;
+        Ok(self.inner.clone())
+    }
+}
+
+impl TypeParameter {
     pub(crate) fn from_engine(inner: Parameter, prog: &Py<Program>, py: Python<'_>) -> Self {
         Self {
             inner,
@@ -319,6 +348,14 @@ pub(crate) struct TypeTemplateParameter {
 }
 
 impl TypeTemplateParameter {
+    /// What it is to the engine, as a part of a type of `prog`.
+    pub(crate) fn inner_for(&self, prog: &Bound<'_, Program>) -> PyResult<TemplateParameter> {
+        self.owner.check(prog)?;
+        Ok(self.inner.clone())
+    }
+}
+
+impl TypeTemplateParameter {
     pub(crate) fn from_engine(
         inner: TemplateParameter,
         prog: &Py<Program>,
@@ -334,11 +371,11 @@ impl TypeTemplateParameter {
 #[pymethods]
 impl TypeTemplateParameter {
     #[new]
-    #[pyo3(signature = (argument, name=None, is_default=false))]
+    #[pyo3(signature = (argument, name=None, is_default=Truth(false)))]
     fn new(
         argument: &Bound<'_, PyAny>,
         name: Option<&Bound<'_, PyAny>>,
-        is_default: bool,
+        is_default: Truth,
     ) -> PyResult<Self> {
         let is_absent = argument
             .cast::<Object>()
@@ -354,7 +391,7 @@ impl TypeTemplateParameter {
             inner: TemplateParameter {
                 name,
                 content,
-                is_default,
+                is_default: is_default.0,
             },
             owner,
         })

@@ -4,6 +4,7 @@ use kdive_debuginfo::symbols::{Symbol as Inner, SymbolBinding, SymbolKind, Symbo
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::arguments::Truth;
 use crate::enums::Enumeration;
 
 /// A symbol of a file's symbol table.
@@ -122,24 +123,24 @@ impl SymbolIndex {
         prog: &Bound<'_, PyAny>,
         name: Option<&str>,
         address: Option<u64>,
-        one: bool,
+        one: Truth,
     ) -> Vec<Symbol> {
         let _ = prog;
         let found = match (name, address) {
-            (Some(name), None) if one => self.table.by_name(name).into_iter().collect(),
-            (None, Some(address)) if one => self.table.by_address(address).into_iter().collect(),
+            (Some(name), None) if one.0 => self.table.by_name(name).into_iter().collect(),
+            (None, Some(address)) if one.0 => self.table.by_address(address).into_iter().collect(),
             (Some(name), None) => self.table.all_by_name(name),
             (None, Some(address)) => self.table.all_by_address(address),
             (Some(name), Some(address)) => {
                 let mut found = self.table.all_by_address(address);
                 found.retain(|symbol| &*symbol.name == name);
-                found.truncate(if one { 1 } else { usize::MAX });
+                found.truncate(if one.0 { 1 } else { usize::MAX });
                 found
             }
             (None, None) => self
                 .table
                 .iter()
-                .take(if one { 1 } else { usize::MAX })
+                .take(if one.0 { 1 } else { usize::MAX })
                 .collect(),
         };
         // A given symbol without a size is known to have its own address and no other.

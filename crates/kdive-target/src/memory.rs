@@ -150,7 +150,7 @@ impl Memory {
         let mut here = address;
         let mut rest = buffer;
         while !rest.is_empty() {
-            let range = ranges.find(here).ok_or_else(|| no_segment(here))?;
+            let range = ranges.find(here).ok_or_else(|| no_segment(space, here))?;
             let available = (range.end - here).saturating_add(1);
             let count = usize::try_from(available).map_or(rest.len(), |size| size.min(rest.len()));
             let (now, later) = rest.split_at_mut(count);
@@ -273,10 +273,14 @@ impl Memory {
     }
 }
 
-fn no_segment(address: u64) -> Error {
+fn no_segment(space: AddressSpace, address: u64) -> Error {
+    let reason = match space {
+        AddressSpace::Physical => "could not find physical memory segment",
+        AddressSpace::Virtual => "could not find memory segment",
+    };
     Error::Fault {
         address,
-        reason: "could not find memory segment".to_owned(),
+        reason: reason.to_owned(),
     }
 }
 

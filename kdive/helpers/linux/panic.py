@@ -3,7 +3,7 @@
 
 import re
 
-from kdive import NULL, Object, Program, sizeof
+from kdive import Object, Program, sizeof
 from kdive.helpers.common.prog import takes_program_or_default
 from kdive.helpers.linux.printk import get_printk_records
 
@@ -27,13 +27,11 @@ _MAX_REPORT_NS = 5_000_000_000
 def panic_task(prog: Program) -> Object:
     """Get the task that was running on the CPU that crashed.
 
-    :return: ``struct task_struct *``, ``NULL`` if the kernel has not crashed.
+    :return: ``struct task_struct *``
+    :raises LookupError: if the kernel has not crashed
+    :raises ValueError: if it is running
     """
-    try:
-        thread = prog.crashed_thread()
-    except (LookupError, ValueError):
-        return NULL(prog, "struct task_struct *")
-    return thread.object
+    return prog.crashed_thread().object
 
 
 @takes_program_or_default
@@ -42,7 +40,9 @@ def panic_message(prog: Program) -> bytes | None:
 
     :return: Message, None if the kernel has not crashed or the log doesn't hold the message.
     """
-    if not panic_task(prog):
+    try:
+        panic_task(prog)
+    except (LookupError, ValueError):
         return None
     return crash_message([(record.timestamp, record.text) for record in get_printk_records(prog)])
 

@@ -63,9 +63,12 @@ class Register(Row, title="Registers"):
 def panic(context: Context[NoOptions]) -> Iterator[Item]:
     """Read the log and the registers that the dump has of the CPU that crashed."""
     prog = context.prog
-    task = panic_task(prog)
     yield Checked(1, "kernel log")
-    if not task or not _has_crashed(context):
+    try:
+        task = panic_task(prog)
+    except LookupError:
+        return
+    if not _has_crashed(context):
         return
     message = None
     with context.tolerate("the kernel's log"):

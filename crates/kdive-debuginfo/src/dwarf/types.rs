@@ -454,10 +454,24 @@ pub(super) fn template_parameters(entry: &Entry<'_>) -> Result<Vec<TemplateParam
         return template_parameters(&defined);
     }
     let mut parameters = Vec::new();
+    add_template_parameters(entry, &mut parameters)?;
+    Ok(parameters)
+}
+
+fn add_template_parameters(
+    entry: &Entry<'_>,
+    parameters: &mut Vec<TemplateParameterDescription>,
+) -> Result<()> {
     entry.for_each_child(|child| {
         let value = match child.tag() {
             dw::DW_TAG_template_type_parameter => None,
             dw::DW_TAG_template_value_parameter => objects::constant_value(child)?,
+            // The arguments of `typename... T`; a pack holds no other packs.
+            dw::DW_TAG_GNU_template_parameter_pack
+                if entry.tag() != dw::DW_TAG_GNU_template_parameter_pack =>
+            {
+                return add_template_parameters(child, parameters);
+            }
             _ => return Ok(()),
         };
         parameters.push(TemplateParameterDescription {
@@ -467,6 +481,5 @@ pub(super) fn template_parameters(entry: &Entry<'_>) -> Result<Vec<TemplateParam
             is_default: child.flag(dw::DW_AT_default_value),
         });
         Ok(())
-    })?;
-    Ok(parameters)
+    })
 }

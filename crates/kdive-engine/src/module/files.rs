@@ -57,7 +57,7 @@ impl Module {
                 unsaved::supply(&program, target, file, bias);
             }
             if !is_used && self.debug_file().status != FileStatus::Have {
-                program.add_symbols(Arc::new(SymbolTable::from_elf(file, bias)?));
+                program.add_symbols(Arc::new(self.symbols(file, bias)?));
             }
             is_used = true;
         }
@@ -136,8 +136,19 @@ impl Module {
             };
         });
         program.add_type_source(Arc::new(dwarf));
-        program.add_symbols(Arc::new(SymbolTable::from_elf(file, bias)?));
+        program.add_symbols(Arc::new(self.symbols(file, bias)?));
         Ok(true)
+    }
+
+    /// The symbols of a file of this module.
+    fn symbols(&self, file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
+        let symbols = SymbolTable::from_elf(file, bias)?;
+        Ok(match (self.kind(), self.address_ranges()) {
+            (ModuleKind::Relocatable { .. }, Some(ranges)) if !ranges.is_empty() => {
+                symbols.within(&ranges)
+            }
+            _ => symbols,
+        })
     }
 
     /// What is added to an address in the file to get the one in the program.

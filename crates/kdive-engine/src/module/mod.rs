@@ -319,7 +319,10 @@ fn change_status(file: &ModuleFile, status: FileStatus) -> Result<ModuleFile> {
     if status == file.status {
         return Ok(file.clone());
     }
-    if file.status == FileStatus::Have || status == FileStatus::Have {
+    // These say what was found, which nobody but a search can.
+    if file.status == FileStatus::Have
+        || matches!(status, FileStatus::Have | FileStatus::WantSupplementary)
+    {
         return Err(Error::Value(format!(
             "cannot change file status from {:?} to {status:?}",
             file.status

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 
 use super::{DebugInfoOptions, Module, ModuleKind, kernel, process};
-use crate::program::{FinderRegistry, Program};
+use crate::program::{FinderRegistry, ObjectKinds, Program};
+use crate::types::Language;
 use crate::{Error, Result};
 
 /// Finds files for modules, and offers them with [`Module::try_file`].
@@ -17,7 +18,6 @@ pub trait DebugInfoFinder: Send + Sync {
 }
 
 /// All modules of a program.
-#[derive(Default)]
 pub struct ModuleRegistry {
     modules: RwLock<Vec<Arc<Module>>>,
     /// Held while modules are made of what is loaded, so that each is made once.
@@ -44,6 +44,18 @@ pub struct LoadReport {
 
 /// Modules, each with whether it was made now, and what kept others from being found.
 pub(super) type Loaded = (Vec<(Arc<Module>, bool)>, Option<Error>);
+
+impl Default for ModuleRegistry {
+    fn default() -> Self {
+        Self {
+            modules: RwLock::default(),
+            creating: Mutex::default(),
+            finders: FinderRegistry::new("module debug info finder"),
+            options: RwLock::default(),
+            problems: Mutex::default(),
+        }
+    }
+}
 
 impl ModuleRegistry {
     /// All modules made so far.
@@ -132,10 +144,8 @@ impl Program {
         });
         if let Some(module) = known {
             if module.name() != name {
-                return Err(Error::Lookup(format!(
-                    "the main module already exists and is named '{}'",
-                    module.name()
-                )));
+                let message = "main module already exists with different name";
+                return Err(Error::Lookup(message.to_owned()));
             }
             return Ok((module.clone(), false));
         }
@@ -264,6 +274,18 @@ impl Program {
         }
         for module in &wanting {
             module.settle_for_ctf();
+        }
+        self.take_language_of_main()
+    }
+
+    /// A program whose `main()` is written in C++ is looked into as C++.
+    fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
+        if !self.is_kernel()
+            && self.language() == Language::C
+            && let Some(main) = self.find_object_if_any("main", ObjectKinds::FUNCTION, None)?
+            && main.ty().language() == Language::Cpp
+        {
+            self.set_language(Language::Cpp);
         }
         Ok(())
     }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use kdive_target::AddressSpace;
 
+use super::number::is_wide_integer;
 use super::{AbsenceReason, Encoding, Layout, Object, Place, Value, bits};
-use crate::types::{PointerKind, Type, TypeKind};
+use crate::types::{Language, PointerKind, Type, TypeKind};
 use crate::{Error, Result};
 
 impl Object {
@@ -90,13 +91,14 @@ impl Object {
             let Some(member) = pointee.find_member(name)? else {
                 return Ok(None);
             };
-            return Ok(Some(Self::reference_unchecked(
+            let found = Self::reference_unchecked(
                 &self.program,
                 member.ty,
                 self.pointer_of_layout()?,
                 member.bit_offset,
                 member.bit_field_size,
-            )));
+            );
+            return found.as_expression().map(Some);
         }
         if !real.kind().is_compound() {
             return Err(self.not_compound());
@@ -104,8 +106,45 @@ impl Object {
         let Some(member) = real.find_member(name)? else {
             return Ok(None);
         };
-        self.part(member.ty, member.bit_offset, member.bit_field_size)
+        self.part(member.ty, member.bit_offset, member.bit_field_size)?
+            .as_expression()
             .map(Some)
+    }
+
+    /// What the name of this object means in an expression: that of a reference of C++ means what
+    /// it refers to, and nothing tells the two apart.
+    #[inline(always)]
+    pub(crate) fn as_expression(self) -> Result<Object> {
+        if self.ty.language() == Language::Cpp {
+            self.referent()
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Whether it is a reference of C++.
+    pub(crate) fn is_reference(&self) -> Result<bool> {
+        let kind = self.ty.real()?.pointer_kind();
+        Ok(kind.is_some_and(|kind| kind != PointerKind::Pointer))
+    }
+
+    #[cold]
+    fn referent(self) -> Result<Object> {
+        let target = self.ty.real()?.target()?;
+        let Some(target) = target.filter(|_| self.is_reference().unwrap_or(false)) else {
+            return Ok(self);
+        };
+        if let Place::Absent(reason) = self.place {
+            return Self::absent(&self.program, target, reason, None);
+        }
+        let address = self.pointer_of_layout()?;
+        Ok(Self::reference_unchecked(
+            &self.program,
+            target,
+            address,
+            0,
+            None,
+        ))
     }
 
     /// The names of the members that [`Object::find_member`] finds, sorted.
@@ -356,6 +395,9 @@ impl Object {
                 if matches!(layout.encoding, Encoding::None) || real.kind().is_compound() {
                     return Err(self.no_bool());
                 }
+                if is_wide_integer(&self.ty)? {
+                    return Ok(self.to_bytes()?.iter().any(|byte| *byte != 0));
+                }
                 Ok(!self.number()?.is_zero())
             }
         }
@@ -371,7 +413,7 @@ impl Object {
     /// A part of this object named by a designator such as `a.b[1].c`.
     pub fn subobject(&self, designator: &str) -> Result<Object> {
         let (ty, bit_offset, bit_field_size) = designate(&self.ty, designator, true)?;
-        self.part(ty, bit_offset, bit_field_size)
+        self.part(ty, bit_offset, bit_field_size)?.as_expression()
     }
 }
 

@@ -135,6 +135,10 @@ impl Object {
                 Encoding::None => Err(no_value_of(&ty)),
                 _ => Err(must_be(&ty, value_of(ty.unaliased_kind()?))),
             },
+            Literal::WideInteger { bytes, is_signed } if super::number::is_wide_integer(&ty)? => {
+                let is_negative = *is_signed && bytes.last().is_some_and(|last| last >> 7 == 1);
+                super::number::from_wide(program, ty, bytes, is_negative)
+            }
             Literal::WideInteger { bytes, .. } => {
                 let mut low = [0; 16];
                 for (to, from) in low.iter_mut().zip(bytes) {
@@ -210,7 +214,7 @@ impl Object {
 }
 
 /// The integer that Python's `int()` makes of a number, modulo 2^128.
-fn truncated(value: f64) -> Result<Number> {
+pub(super) fn truncated(value: f64) -> Result<Number> {
     if value.is_nan() {
         return Err(Error::Value(
             "cannot convert float NaN to integer".to_owned(),
@@ -265,7 +269,7 @@ fn fill(
                     &element,
                     item,
                     buffer,
-                    bit_offset + index as u64 * size,
+                    bit_offset.saturating_add((index as u64).saturating_mul(size)),
                 )?;
             }
             Ok(())
@@ -278,7 +282,7 @@ fn fill(
                         real.unqualified().type_name()?
                     )));
                 };
-                let position = bit_offset + member.bit_offset;
+                let position = bit_offset.saturating_add(member.bit_offset);
                 match item {
                     Literal::List(_) | Literal::Map(_) => {
                         fill(program, &member.ty, item, buffer, position)?;

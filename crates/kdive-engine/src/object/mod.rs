@@ -155,7 +155,7 @@ impl Layout {
             Error::Overflow("the object is too large to be addressed in bits".to_owned())
         })?;
         let encoding = match encoding {
-            Encoding::Float if bits > 64 => Encoding::Bytes,
+            Encoding::Float if !matches!(bits, 16 | 32 | 64) => Encoding::Bytes,
             Encoding::Signed | Encoding::Unsigned | Encoding::Bool if bits > 128 => Encoding::Bytes,
             encoding => encoding,
         };
@@ -209,13 +209,14 @@ impl Object {
         Ok(Self::reference_unchecked(
             program,
             ty,
-            address,
-            bit_offset,
+            address.wrapping_add(bit_offset / 8),
+            bit_offset % 8,
             bit_field_size,
         ))
     }
 
-    /// Like [`Object::reference`], for a bit-field size that comes from a member.
+    /// Like [`Object::reference`], for a bit offset and a bit-field size that come from a member:
+    /// an offset of more than half of all bits is a negative one.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "see kdive_engine::object::access")]
     pub(crate) fn reference_unchecked(
@@ -225,7 +226,8 @@ impl Object {
         bit_offset: u64,
         bit_field_size: Option<u64>,
     ) -> Object {
-        let address = address.wrapping_add(bit_offset / 8) & program.address_mask();
+        let address = address.wrapping_add((bit_offset.cast_signed() >> 3).cast_unsigned())
+            & program.address_mask();
         Object {
             program: program.clone(),
             ty,

@@ -1,9 +1,14 @@
 //! Numbers as C computes with them, apart from any object.
 
-use super::literal::{must_be, value_of};
+use std::sync::Arc;
+
+use kdive_target::ByteOrder;
+
+use super::literal::{must_be, truncated, value_of};
 use super::wide_float::{Precision, WideFloat};
 use super::{Encoding, Layout, Object, Place, Value, Word, bits};
-use crate::types::TypeKind;
+use crate::program::Program;
+use crate::types::{Type, TypeKind};
 use crate::{Error, Result};
 
 /// A number that is not yet of a certain type.
@@ -134,6 +139,47 @@ impl Number {
     }
 }
 
+/// The largest integer that is made, in bytes.
+const MAX_INTEGER_SIZE: u64 = 1 << 16;
+
+/// Whether a type is an integer of more bits than can be computed with.
+pub(super) fn is_wide_integer(ty: &Type) -> Result<bool> {
+    Ok(ty.layout()?.encoding == Encoding::Bytes
+        && matches!(
+            ty.unaliased_kind()?,
+            TypeKind::Int | TypeKind::Bool | TypeKind::Enum
+        ))
+}
+
+/// A wide integer of a number's bytes, the least significant first.
+pub(super) fn from_wide(
+    program: &Arc<Program>,
+    ty: Type,
+    number: &[u8],
+    is_negative: bool,
+) -> Result<Object> {
+    let layout = ty.layout()?;
+    let size = layout.bits / 8;
+    if size > MAX_INTEGER_SIZE {
+        return Err(Error::Overflow(format!(
+            "integers of {size} bytes are too large to be made"
+        )));
+    }
+    let mut bytes = vec![if is_negative { 0xff } else { 0 }; size as usize];
+    for (to, from) in bytes.iter_mut().zip(number) {
+        *to = *from;
+    }
+    if layout.byte_order == ByteOrder::Big {
+        bytes.reverse();
+    }
+    Ok(Object::with_value(
+        program,
+        ty,
+        None,
+        Value::Bytes(bytes.into()),
+    ))
+}
+
 impl Object {
     /// The value of a number, truth value, enumerator or pointer.
     pub fn number(&self) -> Result<Number> {
@@ -145,7 +191,16 @@ impl Object {
             Place::Value(value) => self.number_of(value, &layout)?,
             _ => self.number_of(&self.load_as(&layout)?, &layout)?,
         };
-        number.ok_or_else(|| Error::Type(format!("'{}' is not a number", self.type_name_or_kind())))
+        match number {
+            Some(number) => Ok(number),
+            None if is_wide_integer(&self.ty)? => Err(Error::Unsupported(
+                "operations on integers of more than 128 bits are not supported".to_owned(),
+            )),
+            None => {
+                let name = self.type_name_or_kind();
+                Err(Error::Type(format!("'{name}' is not a number")))
+            }
+        }
     }
 
     /// The number that a value of this object's type is; none if it is no number.
@@ -162,8 +217,8 @@ impl Object {
 
     /// A number of a type, converted as C's assignment does.
     pub fn from_number(
-        program: &std::sync::Arc<crate::Program>,
-        ty: crate::Type,
+        program: &Arc<Program>,
+        ty: Type,
         number: Number,
         bit_field_size: Option<u64>,
     ) -> Result<Object> {
@@ -185,6 +240,17 @@ impl Object {
                     None,
                     Value::Bytes(bytes.into()),
                 ))
+            }
+            None if is_wide_integer(&ty)? => {
+                let bits = match number {
+                    Number::Float(value) => truncated(value)?.to_bits(),
+                    number => number.to_bits(),
+                };
+                let is_negative = match number {
+                    Number::Integer { is_negative, .. } => is_negative,
+                    number => number.to_f64() <= -1.0,
+                };
+                from_wide(program, ty, &bits.to_le_bytes(), is_negative)
             }
             None => Err(must_be(&ty, value_of(ty.unaliased_kind()?))),
         }

@@ -60,6 +60,8 @@ pub trait SymbolFinder: Send + Sync {
 
 /// Named finders, some of them enabled, in order.
 pub struct FinderRegistry<F: ?Sized> {
+    /// What the finders are called in messages.
+    what: &'static str,
     entries: RwLock<Entries<F>>,
 }
 
@@ -70,9 +72,11 @@ struct Entries<F: ?Sized> {
     asked: Arc<[Arc<F>]>,
 }
 
-impl<F: ?Sized> Default for FinderRegistry<F> {
-    fn default() -> Self {
+impl<F: ?Sized> FinderRegistry<F> {
+    /// A registry without finders; messages call one of them `what`.
+    pub(crate) fn new(what: &'static str) -> Self {
         Self {
+            what,
             entries: RwLock::new(Entries {
                 registered: Vec::new(),
                 enabled: Vec::new(),
@@ -80,15 +84,14 @@ impl<F: ?Sized> Default for FinderRegistry<F> {
             }),
         }
     }
-}
 
-impl<F: ?Sized> FinderRegistry<F> {
     /// Registers a finder under a new name. It is enabled before the finder that is now at
     /// `position` of the order (after all if that is negative), or not at all.
     pub fn register(&self, name: &str, finder: Arc<F>, position: Option<i64>) -> Result<()> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.registered.iter().any(|(known, _)| known == name) {
-            return Err(Error::Value(format!("duplicate finder name '{name}'")));
+            let message = format!("duplicate {} name '{name}'", self.what);
+            return Err(Error::Value(message));
         }
         entries.registered.push((name.to_owned(), finder.clone()));
         if let Some(position) = position {
@@ -127,12 +130,12 @@ impl<F: ?Sized> FinderRegistry<F> {
         for name in names {
             let found = entries.registered.iter().find(|(known, _)| known == name);
             let Some(found) = found.cloned() else {
-                return Err(Error::Value(format!("finder '{name}' not found")));
+                let message = format!("{} '{name}' not found", self.what);
+                return Err(Error::Value(message));
             };
             if enabled.iter().any(|(known, _)| known == name) {
-                return Err(Error::Value(format!(
-                    "finder '{name}' enabled multiple times"
-                )));
+                let message = format!("{} '{name}' enabled multiple times", self.what);
+                return Err(Error::Value(message));
             }
             enabled.push(found);
         }

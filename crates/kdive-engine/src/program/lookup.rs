@@ -11,6 +11,16 @@ use crate::object::{Object, Place};
 use crate::types::{PrimitiveType, Type, TypeKinds, parse_type_name};
 use crate::{Error, Result};
 
+/// What a finder finds must be of one of the kinds that it was asked for.
+pub(super) fn check_kind(ty: &Type, kinds: TypeKinds) -> Result<()> {
+    if kinds.contains(ty.kind().as_set()) {
+        Ok(())
+    } else {
+        let message = "type find callback returned wrong kind of type";
+        Err(Error::Type(message.to_owned()))
+    }
+}
+
 impl Program {
     /// The type that a name was found to mean before; nobody is asked and nothing is read.
     pub fn known_type(&self, name: &str) -> Option<Type> {
@@ -61,11 +71,7 @@ impl Program {
         }
         for finder in self.types.asked().iter() {
             if let Some(ty) = finder.find(self, kinds, name, file_name)? {
-                if !kinds.contains(ty.kind().as_set()) {
-                    return Err(Error::Type(
-                        "type find callback returned wrong kind of type".to_owned(),
-                    ));
-                }
+                check_kind(&ty, kinds)?;
                 return Ok(ty);
             }
         }
@@ -183,6 +189,7 @@ impl Program {
                 && kinds == ObjectKinds::all()
                 && object.bit_field_size.is_none()
                 && !matches!(object.place, Place::Absent(_))
+                && !object.is_reference()?
             {
                 let found = FoundObject {
                     ty: object.ty.clone(),
@@ -190,7 +197,7 @@ impl Program {
                 };
                 self.cache.keep_object(name, found);
             }
-            return Ok(Some(object));
+            return object.as_expression().map(Some);
         }
         Ok(None)
     }

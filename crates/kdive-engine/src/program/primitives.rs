@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use kdive_target::{ByteOrder, Platform};
 
 use super::Program;
+use super::lookup::check_kind;
 use crate::Result;
 use crate::types::{Language, PointerKind, PrimitiveType, Type, TypeKinds};
 
@@ -64,10 +65,11 @@ impl Program {
         let program = self.shared()?;
         for spelling in primitive.spellings() {
             for finder in self.type_finders().asked().iter() {
-                if let Some(ty) = finder.find(&program, kinds, spelling, None)?
-                    && ty.primitive() == Some(primitive)
-                {
-                    return Ok(Some(ty));
+                if let Some(ty) = finder.find(&program, kinds, spelling, None)? {
+                    check_kind(&ty, kinds)?;
+                    if ty.primitive() == Some(primitive) {
+                        return Ok(Some(ty));
+                    }
                 }
             }
         }

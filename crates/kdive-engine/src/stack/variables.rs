@@ -178,11 +178,14 @@ impl StackFrame {
         ] = pieces.as_slice()
         {
             let object = Object::reference(program, ty, *address, 0, None)?;
-            return Ok((object, None));
+            return Ok((object.as_expression()?, None));
         }
         let bits = ty.size()?.saturating_mul(8);
         match expression::assemble(&pieces, bits, &context) {
-            Ok(bytes) => Ok((Object::from_bytes(program, ty, &bytes, 0, None)?, None)),
+            Ok(bytes) => {
+                let object = Object::from_bytes(program, ty, &bytes, 0, None)?;
+                Ok((object.as_expression()?, None))
+            }
             Err(reason) => absent(reason),
         }
     }

@@ -5,6 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::Object;
+use crate::arguments::Truth;
 use crate::errors::OrRaise;
 
 impl Object {
@@ -31,19 +32,19 @@ impl Object {
         py: Python<'_>,
         columns: Option<usize>,
         integer_base: Option<u8>,
-        dereference: Option<bool>,
-        symbolize: Option<bool>,
-        string: Option<bool>,
-        char: Option<bool>,
-        type_name: Option<bool>,
-        member_type_names: Option<bool>,
-        element_type_names: Option<bool>,
-        members_same_line: Option<bool>,
-        elements_same_line: Option<bool>,
-        member_names: Option<bool>,
-        element_indices: Option<bool>,
-        implicit_members: Option<bool>,
-        implicit_elements: Option<bool>,
+        dereference: Option<Truth>,
+        symbolize: Option<Truth>,
+        string: Option<Truth>,
+        char: Option<Truth>,
+        type_name: Option<Truth>,
+        member_type_names: Option<Truth>,
+        element_type_names: Option<Truth>,
+        members_same_line: Option<Truth>,
+        elements_same_line: Option<Truth>,
+        member_names: Option<Truth>,
+        element_indices: Option<Truth>,
+        implicit_members: Option<Truth>,
+        implicit_elements: Option<Truth>,
     ) -> PyResult<String> {
         let mut options = FormatOptions {
             columns,
@@ -71,7 +72,7 @@ impl Object {
             (FormatFlags::IMPLICIT_ELEMENTS, implicit_elements),
         ] {
             if let Some(wanted) = wanted {
-                options.flags.set(flag, wanted);
+                options.flags.set(flag, wanted.0);
             }
         }
         py.detach(|| self.inner.format(&options)).or_raise()

@@ -237,11 +237,11 @@ impl Object {
             return word_to_python(py, word);
         }
         match self.inner.ty().unaliased_kind().or_raise()? {
-            TypeKind::Int
-            | TypeKind::Bool
-            | TypeKind::Enum
-            | TypeKind::Float
-            | TypeKind::Pointer => {}
+            TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Pointer => {
+                let value = self.inner.value().or_raise()?;
+                return literal_to_python(py, value).map(|value| value.into_bound(py));
+            }
+            TypeKind::Float => {}
             _ => return Err(self.type_error("cannot convert '{}' to int")),
         }
         match self.plain_number()? {
@@ -259,7 +259,7 @@ impl Object {
         }
         match self.inner.ty().unaliased_kind().or_raise()? {
             TypeKind::Int | TypeKind::Bool | TypeKind::Enum | TypeKind::Pointer => {
-                number_to_python(py, self.plain_number()?)
+                literal_to_python(py, self.inner.value().or_raise()?)
             }
             _ => Err(self.type_error("'{}' object cannot be interpreted as an integer")),
         }

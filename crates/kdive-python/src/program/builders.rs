@@ -6,6 +6,7 @@ use kdive_engine::types::{
 };
 use kdive_engine::{Type as EngineType, TypeKind};
 use kdive_target::ByteOrder;
+use pyo3::PyClass;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PySequence;
@@ -84,7 +85,7 @@ impl<'a, 'py> Common<'a, 'py> {
         let keyword = kind.keyword().unwrap_or_default();
         let tag = tag_of(tag, keyword)?;
         let definition = match (size, members) {
-            (Some(size), Some(members)) => Some((size, members_of(members)?)),
+            (Some(size), Some(members)) => Some((size, self.members(members)?)),
             (None, None) => None,
             (Some(_), None) => {
                 return Err(PyValueError::new_err(format!(
@@ -99,7 +100,7 @@ impl<'a, 'py> Common<'a, 'py> {
         };
         // Members have byte orders of their own.
         let order = self.byte_order(None).unwrap_or(ByteOrder::HOST);
-        let parameters = template_parameters_of(template_parameters)?;
+        let parameters = self.template_parameters(template_parameters)?;
         let ty = EngineType::compound(
             kind,
             tag.as_deref(),
@@ -169,77 +170,58 @@ fn tag_of(tag: &Bound<'_, PyAny>, keyword: &str) -> PyResult<Option<String>> {
 }
 
 /// The parts that the items of a sequence stand for; `optional` is what may stand in its place.
-fn parts<'py, T>(
+fn parts<'py, T: PyClass>(
     items: &Bound<'py, PyAny>,
     name: &str,
     optional: &str,
-    class: &str,
-    part: impl Fn(&Bound<'py, PyAny>) -> Option<T>,
-) -> PyResult<Vec<T>> {
+) -> PyResult<Vec<Bound<'py, T>>> {
     let items = items
         .cast::<PySequence>()
         .map_err(|_| PyTypeError::new_err(format!("{name}s must be sequence{optional}")))?;
     items
         .try_iter()?
         .map(|item| {
-            part(&item?).ok_or_else(|| PyTypeError::new_err(format!("{name} must be {class}")))
+            let item = item?.cast_into();
+            item.map_err(|_| PyTypeError::new_err(format!("{name} must be {}", T::NAME)))
         })
         .collect()
 }
 
-fn members_of(members: &Bound<'_, PyAny>) -> PyResult<Vec<Member>> {
-    parts(members, "member", " or None", "TypeMember", |member| {
-        Some(member.cast::<TypeMember>().ok()?.get().inner.clone())
-    })
+impl Common<'_, '_> {
+    fn members(&self, members: &Bound<'_, PyAny>) -> PyResult<Vec<Member>> {
+        parts::<TypeMember>(members, "member", " or None")?
+            .iter()
+            .map(|member| member.get().inner_for(self.prog))
+            .collect()
+    }
+
+    fn parameters(&self, parameters: &Bound<'_, PyAny>) -> PyResult<Vec<Parameter>> {
+        parts::<TypeParameter>(parameters, "parameter", "")?
+            .iter()
+            .map(|parameter| parameter.get().inner_for(self.prog))
+            .collect()
+    }
+
+    fn template_parameters(
+        &self,
+        parameters: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<TemplateParameter>> {
+        let Some(parameters) = parameters else {
+            return Ok(Vec::new());
+        };
+        parts::<TypeTemplateParameter>(parameters, "template parameter", "")?
+            .iter()
+            .map(|parameter| parameter.get().inner_for(self.prog))
+            .collect()
+    }
 }
 
 fn enumerators_of(enumerators: &Bound<'_, PyAny>) -> PyResult<Vec<Enumerator>> {
-    parts(
-        enumerators,
-        "enumerator",
-        " or None",
-        "TypeEnumerator",
-        |enumerator| {
-            Some(
-                enumerator
-                    .cast::<TypeEnumerator>()
-                    .ok()?
-                    .get()
-                    .inner
-                    .clone(),
-            )
-        },
-    )
-}
-
-fn parameters_of(parameters: &Bound<'_, PyAny>) -> PyResult<Vec<Parameter>> {
-    parts(parameters, "parameter", "", "TypeParameter", |parameter| {
-        Some(parameter.cast::<TypeParameter>().ok()?.get().inner.clone())
-    })
-}
-
-fn template_parameters_of(
-    parameters: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Vec<TemplateParameter>> {
-    let Some(parameters) = parameters else {
-        return Ok(Vec::new());
-    };
-    parts(
-        parameters,
-        "template parameter",
-        "",
-        "TypeTemplateParameter",
-        |parameter| {
-            Some(
-                parameter
-                    .cast::<TypeTemplateParameter>()
-                    .ok()?
-                    .get()
-                    .inner
-                    .clone(),
-            )
-        },
-    )
+    let enumerators = parts::<TypeEnumerator>(enumerators, "enumerator", " or None")?;
+    Ok(enumerators
+        .iter()
+        .map(|enumerator| enumerator.get().inner.clone())
+        .collect())
 }
 
 #[pymethods]
@@ -546,9 +528,9 @@ impl Program {
         common.own(r#type)?;
         let ty = EngineType::function(
             returns.clone(),
-            parameters_of(parameters)?,
+            common.parameters(parameters)?,
             is_variadic.0,
-            template_parameters_of(template_parameters)?,
+            common.template_parameters(template_parameters)?,
             common.language,
         );
         Ok(common.finish(&ty))

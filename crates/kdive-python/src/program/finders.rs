@@ -8,9 +8,10 @@ use kdive_engine::program::{
 };
 use kdive_engine::types::TypeKinds;
 use kdive_engine::{Object as EngineObject, Type as EngineType, TypeKind};
-use pyo3::exceptions::{PyReferenceError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyReferenceError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PySequence, PySet, PyString, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PySet, PyString, PyWeakrefMethods, PyWeakrefReference};
 
 use super::Program;
 use crate::enums::{Enumeration, Flags};
@@ -58,12 +59,15 @@ impl Finder {
     }
 }
 
-fn found_type(found: &Bound<'_, PyAny>) -> PyResult<Option<EngineType>> {
+fn found_type(prog: &Bound<'_, PyAny>, found: &Bound<'_, PyAny>) -> PyResult<Option<EngineType>> {
     if found.is_none() {
         return Ok(None);
     }
     match found.cast::<Type>() {
-        Ok(ty) => Ok(Some(ty.get().inner.clone())),
+        Ok(ty) if ty.get().prog.is(prog) => Ok(Some(ty.get().inner.clone())),
+        Ok(_) => Err(PyValueError::new_err(
+            "type find callback returned type from wrong program",
+        )),
         Err(_) => Err(PyTypeError::new_err(
             "type find callback must return Type or None",
         )),
@@ -79,7 +83,8 @@ impl TypeFinder for Finder {
         file_name: Option<&str>,
     ) -> engine::Result<Option<EngineType>> {
         self.ask(|function, prog| {
-            found_type(&function.call1((prog, TypeKindSet { kinds }, name, file_name))?)
+            let arguments = (&prog, TypeKindSet { kinds }, name, file_name);
+            found_type(&prog, &function.call1(arguments)?)
         })
     }
 }
@@ -99,7 +104,7 @@ impl TypeFinder for SingleKindFinder {
             for (kind, _) in TypeKind::MEMBERS {
                 if kinds.contains(kind.as_set()) {
                     let kind = kind.to_python(prog.py())?;
-                    let found = found_type(&function.call1((kind, name, file_name))?)?;
+                    let found = found_type(&prog, &function.call1((kind, name, file_name))?)?;
                     if found.is_some() {
                         return Ok(found);
                     }
@@ -120,12 +125,13 @@ impl ObjectFinder for Finder {
     ) -> engine::Result<Option<EngineObject>> {
         self.ask(|function, prog| {
             let flags = kinds.to_python(prog.py())?;
-            let found = function.call1((prog, name, flags, file_name))?;
+            let found = function.call1((&prog, name, flags, file_name))?;
             if found.is_none() {
                 return Ok(None);
             }
             match found.cast::<Object>() {
-                Ok(object) => Ok(Some(object.get().inner.clone())),
+                Ok(object) if object.get().prog.is(&prog) => Ok(Some(object.get().inner.clone())),
+                Ok(_) => Err(PyValueError::new_err("objects are from different programs")),
                 Err(_) => Err(PyTypeError::new_err(
                     "object find callback must return Object or None",
                 )),
@@ -142,6 +148,9 @@ impl SymbolFinder for Finder {
     ) -> engine::Result<Vec<Symbol>> {
         self.ask(|function, prog| {
             let found = function.call1((prog, query.name, query.address, query.one))?;
+            if !found.hasattr(intern!(found.py(), "__iter__"))? {
+                return Err(PyTypeError::new_err("symbol finder must return a sequence"));
+            }
             let found = symbols_of(&found, "symbol finder results must be of type Symbol")?;
             if query.one && found.len() > 1 {
                 return Err(PyValueError::new_err(
@@ -150,6 +159,22 @@ impl SymbolFinder for Finder {
             }
             Ok(found)
         })
+    }
+}
+
+/// Where in the order a finder is enabled: an index, or -1 for the end.
+pub(super) struct Place(pub(super) i64);
+
+impl<'py> FromPyObject<'_, 'py> for Place {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let index: i64 = object.extract()?;
+        if index < -1 {
+            let message = "enable_index must be an index or -1, the end";
+            return Err(PyOverflowError::new_err(message));
+        }
+        Ok(Self(index))
     }
 }
 
@@ -162,10 +187,12 @@ pub(super) fn registered<'py, F: ?Sized>(
 
 pub(super) fn set_enabled<F: ?Sized>(
     registry: &FinderRegistry<F>,
-    names: &Bound<'_, PySequence>,
+    names: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let names = names
-        .try_iter()?
+    let iterator = names
+        .try_iter()
+        .map_err(|_| PyTypeError::new_err("names must be sequence"))?;
+    let names = iterator
         .map(|name| name?.extract())
         .collect::<PyResult<Vec<String>>>()?;
     registry.set_enabled(&names).or_raise()
@@ -196,12 +223,16 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         r#fn: &Bound<'_, PyAny>,
-        enable_index: Option<i64>,
+        enable_index: Option<Place>,
     ) -> PyResult<()> {
         let inner = &slf.get().inner;
         inner
             .type_finders()
-            .register(name, Finder::new(slf, r#fn)?, enable_index)
+            .register(
+                name,
+                Finder::new(slf, r#fn)?,
+                enable_index.map(|place| place.0),
+            )
             .or_raise()?;
         inner.forget();
         Ok(())
@@ -213,7 +244,7 @@ impl Program {
     }
 
     /// Enable exactly these type finders; they are asked in this order.
-    fn set_enabled_type_finders(&self, names: &Bound<'_, PySequence>) -> PyResult<()> {
+    fn set_enabled_type_finders(&self, names: &Bound<'_, PyAny>) -> PyResult<()> {
         set_enabled(self.inner.type_finders(), names)?;
         self.inner.forget();
         Ok(())
@@ -230,12 +261,16 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         r#fn: &Bound<'_, PyAny>,
-        enable_index: Option<i64>,
+        enable_index: Option<Place>,
     ) -> PyResult<()> {
         let inner = &slf.get().inner;
         inner
             .object_finders()
-            .register(name, Finder::new(slf, r#fn)?, enable_index)
+            .register(
+                name,
+                Finder::new(slf, r#fn)?,
+                enable_index.map(|place| place.0),
+            )
             .or_raise()?;
         inner.forget();
         Ok(())
@@ -247,7 +282,7 @@ impl Program {
     }
 
     /// Enable exactly these object finders; they are asked in this order.
-    fn set_enabled_object_finders(&self, names: &Bound<'_, PySequence>) -> PyResult<()> {
+    fn set_enabled_object_finders(&self, names: &Bound<'_, PyAny>) -> PyResult<()> {
         set_enabled(self.inner.object_finders(), names)?;
         self.inner.forget();
         Ok(())
@@ -264,11 +299,15 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         r#fn: &Bound<'_, PyAny>,
-        enable_index: Option<i64>,
+        enable_index: Option<Place>,
     ) -> PyResult<()> {
         let finders = slf.get().inner.symbol_finders();
         finders
-            .register(name, Finder::new(slf, r#fn)?, enable_index)
+            .register(
+                name,
+                Finder::new(slf, r#fn)?,
+                enable_index.map(|place| place.0),
+            )
             .or_raise()
     }
 
@@ -278,7 +317,7 @@ impl Program {
     }
 
     /// Enable exactly these symbol finders; they are asked in this order.
-    fn set_enabled_symbol_finders(&self, names: &Bound<'_, PySequence>) -> PyResult<()> {
+    fn set_enabled_symbol_finders(&self, names: &Bound<'_, PyAny>) -> PyResult<()> {
         set_enabled(self.inner.symbol_finders(), names)
     }
 

@@ -2,7 +2,7 @@
 
 use kdive_engine as engine;
 use kdive_engine::program::{ObjectKinds, SymbolQuery};
-use pyo3::exceptions::{PyLookupError, PyTypeError};
+use pyo3::exceptions::{PyLookupError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -77,6 +77,11 @@ impl<'py> FromPyObject<'_, 'py> for SymbolKey<'py> {
 
 #[pymethods]
 impl Program {
+    /// Having items by name does not make a program a sequence.
+    #[classattr]
+    #[pyo3(name = "__iter__")]
+    const NOT_ITERABLE: Option<u8> = None;
+
     fn __getitem__(slf: &Bound<'_, Self>, name: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let Ok(text) = name.cast::<PyString>() else {
             return Err(key_error(name));
@@ -109,9 +114,7 @@ impl Program {
     ) -> PyResult<Py<PyAny>> {
         let kinds = flags.map_or(Ok(ObjectKinds::all()), ObjectKinds::from_python)?;
         if kinds.is_empty() {
-            return Err(pyo3::exceptions::PyValueError::new_err(
-                "invalid find object flags",
-            ));
+            return Err(PyValueError::new_err("invalid find object flags"));
         }
         Self::find_object(slf, name, kinds, filename)
     }
@@ -143,6 +146,9 @@ impl Program {
     ) -> PyResult<Py<Type>> {
         let py = slf.py();
         if let Ok(ty) = name.cast::<Type>() {
+            if !ty.get().prog.is(slf) {
+                return Err(PyValueError::new_err("type is from different program"));
+            }
             return Ok(ty.clone().unbind());
         }
         let Ok(name) = name.cast::<PyString>() else {

@@ -14,7 +14,7 @@ mod targets;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_engine as engine;
-use kdive_target::{AddressSpace, MemoryReader};
+use kdive_target::{AddressSpace, MemoryReader, VmCoreInfo};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -22,9 +22,9 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 pub(crate) use default::{default_program, get_default_prog, set_default_prog};
 pub(crate) use targets::{program_from_core_dump, program_from_kernel, program_from_pid};
 
-use crate::arguments::{Text, bytes_of};
+use crate::arguments::{Text, Truth, bytes_of};
 use crate::enums::{Flags, ProgramFlags};
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, bad_data};
 use crate::language::{self, Language};
 use crate::platform::Platform;
 use crate::types::Type;
@@ -51,6 +51,19 @@ impl Program {
             Err(_) => Err(PyTypeError::new_err("type must be Type or str")),
         }
     }
+}
+
+/// Text that is given as VMCOREINFO has what every kernel puts there, or it is another file.
+fn check_vmcoreinfo(text: &[u8]) -> PyResult<()> {
+    let parsed = VmCoreInfo::parse(text);
+    let missing = match (parsed.os_release(), parsed.page_size()) {
+        (None, _) => "OSRELEASE",
+        (_, None) => "PAGESIZE",
+        _ => return Ok(()),
+    };
+    Err(bad_data(format!(
+        "VMCOREINFO does not contain valid {missing}"
+    )))
 }
 
 /// The address space that an argument `physical` chooses.
@@ -102,6 +115,9 @@ impl Program {
                 Err(_) => Err(PyTypeError::new_err("platform must be Platform or None")),
             })
             .transpose()?;
+        if let Some(Text(text)) = &vmcoreinfo {
+            check_vmcoreinfo(text)?;
+        }
         Ok(Self {
             inner: engine::Program::new(platform),
             cache: Mutex::new(PyDict::new(py).into_any().unbind()),
@@ -182,48 +198,54 @@ impl Program {
     }
 
     /// Provide the bytes of a range of addresses; it hides what was there before.
-    #[pyo3(signature = (address, size, read_fn, physical=false))]
+    #[pyo3(
+        signature = (address, size, read_fn, physical=Truth(false)),
+        text_signature = "($self, address, size, read_fn, physical=False)"
+    )]
     fn add_memory_segment(
         &self,
         py: Python<'_>,
         address: u64,
         size: u64,
         read_fn: &Bound<'_, PyAny>,
-        physical: bool,
+        physical: Truth,
     ) -> PyResult<()> {
         if !read_fn.is_callable() {
             return Err(PyTypeError::new_err("read_fn must be callable"));
         }
         let reader = Arc::new(Reader {
             function: read_fn.clone().unbind(),
-            is_physical: physical,
+            is_physical: physical.0,
         });
-        let space = space(physical);
+        let space = space(physical.0);
         py.detach(|| self.inner.add_memory_segment(space, address, size, reader));
         Ok(())
     }
 
     /// Read `size` bytes at `address`.
-    #[pyo3(signature = (address, size, physical=false))]
+    #[pyo3(
+        signature = (address, size, physical=Truth(false)),
+        text_signature = "($self, address, size, physical=False)"
+    )]
     pub(crate) fn read<'py>(
         &self,
         py: Python<'py>,
         address: u64,
         size: u64,
-        physical: bool,
+        physical: Truth,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
         let size = usize::try_from(size)
             .ok()
             .filter(|&size| isize::try_from(size).is_ok())
             .ok_or_else(|| PyOverflowError::new_err("so many bytes can't be read at once"))?;
-        let space = space(physical);
+        let space = space(physical.0);
         if size < MUCH {
             return PyBytes::new_with(py, size, |buffer| self.fill(py, space, address, buffer));
         }
         // For a size that is nonsense there is no room; the error should be the memory's.
         let last = address.wrapping_add(size as u64).wrapping_sub(1);
-        if self.read_uint(py, last, physical, 1).is_err() {
+        if self.read_uint(py, last, physical.0, 1).is_err() {
             let bytes = py.detach(|| self.inner.read_bytes(space, address, size as u64));
             return Ok(PyBytes::new(py, &bytes.or_raise()?));
         }
@@ -234,16 +256,19 @@ impl Program {
     }
 
     /// Read the bytes at `address` up to the first zero byte, at most `max_size`.
-    #[pyo3(signature = (address, physical=false, *, max_size=u64::MAX))]
+    #[pyo3(
+        signature = (address, physical=Truth(false), *, max_size=u64::MAX),
+        text_signature = "($self, address, physical=False, *, max_size=2**64-1)"
+    )]
     fn read_c_string<'py>(
         &self,
         py: Python<'py>,
         address: u64,
-        physical: bool,
+        physical: Truth,
         max_size: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
-        let space = space(physical);
+        let space = space(physical.0);
         let mut start = [0; STRING_LENGTH];
         if self.inner.memory().read_at_hand(space, address, &mut start)
             && let Some(size) = start.iter().position(|&byte| byte == 0)
@@ -257,33 +282,53 @@ impl Program {
     }
 
     /// Read an unsigned 8-bit integer.
-    #[pyo3(signature = (address, physical=false))]
-    fn read_u8(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(py, address, physical, 1)
+    #[pyo3(
+        signature = (address, physical=Truth(false)),
+        text_signature = "($self, address, physical=False)"
+    )]
+    fn read_u8(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
+        self.read_uint(py, address, physical.0, 1)
     }
 
     /// Read an unsigned 16-bit integer in the program's byte order.
-    #[pyo3(signature = (address, physical=false))]
-    fn read_u16(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(py, address, physical, 2)
+    #[pyo3(
+        signature = (address, physical=Truth(false)),
+        text_signature = "($self, address, physical=False)"
+    )]
+    fn read_u16(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
+        self.read_uint(py, address, physical.0, 2)
     }
 
     /// Read an unsigned 32-bit integer in the program's byte order.
-    #[pyo3(signature = (address, physical=false))]
-    fn read_u32(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(py, address, physical, 4)
+    #[pyo3(
+        signature = (address, physical=Truth(false)),
+        text_signature = "($self, address, physical=False)"
+    )]
+    fn read_u32(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
+        self.read_uint(py, address, physical.0, 4)
     }
 
     /// Read an unsigned 64-bit integer in the program's byte order.
-    #[pyo3(signature = (address, physical=false))]
-    fn read_u64(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(py, address, physical, 8)
+    #[pyo3(
+        signature = (address, physical=Truth(false)),
+        text_signature = "($self, address, physical=False)"
+    )]
+    fn read_u64(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
+        self.read_uint(py, address, physical.0, 8)
     }
 
     /// Read an unsigned integer of the size of an address in the program's byte order.
-    #[pyo3(signature = (address, physical=false))]
-    fn read_word(&self, py: Python<'_>, address: u64, physical: bool) -> PyResult<u64> {
-        self.read_uint(py, address, physical, self.inner.address_size().or_raise()?)
+    #[pyo3(
+        signature = (address, physical=Truth(false)),
+        text_signature = "($self, address, physical=False)"
+    )]
+    fn read_word(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
+        self.read_uint(
+            py,
+            address,
+            physical.0,
+            self.inner.address_size().or_raise()?,
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PySequence, PySet, PyString, PyTuple};
 
 use super::Program;
-use super::finders::{Finder, registered, set_enabled};
+use super::finders::{Finder, Place, registered, set_enabled};
 use crate::arguments::{FilePath, Truth};
 use crate::errors::{OrRaise, is_missing_debug_info, missing_debug_info};
 use crate::object::Object;
@@ -268,19 +268,7 @@ impl Program {
         let py = modules.py();
         let modules = module::modules_of(modules.as_any())?;
         py.detach(|| self.inner.load_module_debug_info(&modules))
-            .or_raise()?;
-        let missing: Vec<&str> = modules
-            .iter()
-            .filter(|module| module.wants_debug_file())
-            .map(|module| module.name())
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(missing_debug_info(format!(
-            "missing debugging symbols for {}",
-            missing.join(", ")
-        )))
+            .or_raise()
     }
 
     /// Search for the files of modules in the standard places.
@@ -321,11 +309,15 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         r#fn: &Bound<'_, PyAny>,
-        enable_index: Option<i64>,
+        enable_index: Option<Place>,
     ) -> PyResult<()> {
         let finders = slf.get().inner.modules().finders();
         finders
-            .register(name, Finder::new(slf, r#fn)?, enable_index)
+            .register(
+                name,
+                Finder::new(slf, r#fn)?,
+                enable_index.map(|place| place.0),
+            )
             .or_raise()
     }
 

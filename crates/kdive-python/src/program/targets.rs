@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kdive_target::verify::{Verification, verify};
 use kdive_target::{ExcludedPages, OpenOptions, Target};
@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList, PyString, PyTuple};
 
 use super::Program;
-use crate::arguments::{FilePath, Text};
-use crate::errors::{IntoPython, OrRaise};
+use crate::arguments::{FilePath, Text, Truth};
+use crate::errors::{IntoPython, OrRaise, from_io};
 use crate::log;
 
 /// The file or files of a core dump.
@@ -65,12 +65,14 @@ fn excluded_pages(name: &str) -> PyResult<ExcludedPages> {
 /// A descriptor of its own for an open file.
 fn duplicate(number: i32) -> PyResult<OwnedFd> {
     if number < 0 {
-        return Err(PyValueError::new_err("invalid file descriptor"));
+        return Err(PyValueError::new_err("fd is negative"));
     }
     // SAFETY: the number is not -1, and is only borrowed while it is duplicated; a number that
     // is not open makes the duplication fail.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    Ok(borrowed.try_clone_to_owned()?)
+    borrowed
+        .try_clone_to_owned()
+        .map_err(|error| from_io(Path::new(&format!("/proc/self/fd/{number}")), &error))
 }
 
 impl Program {
@@ -171,7 +173,7 @@ impl Program {
         &self,
         py: Python<'_>,
         vmcoreinfo: Text,
-        is_live: bool,
+        is_live: Truth,
     ) -> PyResult<()> {
         if self.inner.target().is_some() {
             return Err(PyValueError::new_err(
@@ -181,7 +183,7 @@ impl Program {
         let memory = self.inner.memory().clone();
         let platform = self.inner.platform();
         let target =
-            py.detach(|| kdive_target::custom_kernel(memory, platform, &vmcoreinfo.0, is_live));
+            py.detach(|| kdive_target::custom_kernel(memory, platform, &vmcoreinfo.0, is_live.0));
         self.set_target(py, target)
     }
 

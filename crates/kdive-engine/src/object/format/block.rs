@@ -138,6 +138,11 @@ impl Block {
         }
     }
 
+    /// Whether these bits are part of the object, as those of a damaged type may not be.
+    pub(super) fn has(&self, bit_offset: u64, bits: u64) -> bool {
+        bits == 0 || bit_offset.saturating_add(bits).div_ceil(8) <= self.bytes.len() as u64
+    }
+
     /// The hole that some of these bits fall into.
     pub(super) fn hole(&self, bit_offset: u64, bits: u64) -> Option<(u64, u64)> {
         if self.holes.is_empty() || bits == 0 {

@@ -20,7 +20,23 @@ impl Formatter<'_> {
     ) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         self.add_members(block, part.bit_offset, real, depth, &mut items)?;
+        if self.leaves_out_last_members() {
+            while let Some(Item {
+                content: Content::Part(part),
+                ..
+            }) = items.last()
+                && self.is_zero(block, part, depth)?
+            {
+                items.pop();
+            }
+        }
         Ok(items)
+    }
+
+    /// Whether members that are zero are left out at the end only, since their places tell which
+    /// members are meant.
+    fn leaves_out_last_members(&self) -> bool {
+        !self.has(FormatFlags::IMPLICIT_MEMBERS) && !self.has(FormatFlags::MEMBER_NAMES)
     }
 
     fn add_members(
@@ -46,7 +62,11 @@ impl Formatter<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            if (member.name.is_none() || member.is_base_class) && ty.kind().is_compound() {
+            // Without their names, only the braces tell the members of one from those of the other.
+            if (member.name.is_none() || member.is_base_class)
+                && ty.kind().is_compound()
+                && self.has(FormatFlags::MEMBER_NAMES)
+            {
                 self.add_members(block, bit_offset, &ty, depth + 1, items)?;
                 continue;
             }
@@ -55,7 +75,10 @@ impl Formatter<'_> {
                 bit_offset,
                 bit_field_size: member.bit_field_size()?,
             };
-            if !self.has(FormatFlags::IMPLICIT_MEMBERS) && self.is_zero(block, &part, depth)? {
+            if !self.has(FormatFlags::IMPLICIT_MEMBERS)
+                && !self.leaves_out_last_members()
+                && self.is_zero(block, &part, depth)?
+            {
                 continue;
             }
             items.push(Item {
@@ -75,8 +98,12 @@ impl Formatter<'_> {
 
     /// A part, unless nothing of it could be read.
     fn content(block: &Block, part: Part) -> Result<Content> {
+        let layout = Layout::of(&part.ty, part.bit_field_size)?;
+        if !block.has(part.bit_offset, layout.bits) {
+            let message = "beyond the end of its structure".to_owned();
+            return Ok(Content::Missing(message));
+        }
         if block.address.is_some() {
-            let layout = Layout::of(&part.ty, part.bit_field_size)?;
             let is_scalar = !matches!(layout.encoding, Encoding::Bytes | Encoding::None);
             let is_lost = if is_scalar {
                 block.hole(part.bit_offset, layout.bits).is_some()
@@ -165,7 +192,9 @@ impl Formatter<'_> {
     fn is_zero(&mut self, block: &Block, part: &Part, depth: usize) -> Result<bool> {
         self.count_part(depth)?;
         let layout = Layout::of(&part.ty, part.bit_field_size)?;
-        if block.hole(part.bit_offset, layout.bits).is_some() {
+        if !block.has(part.bit_offset, layout.bits)
+            || block.hole(part.bit_offset, layout.bits).is_some()
+        {
             return Ok(false);
         }
         match layout.encoding {

@@ -13,7 +13,8 @@ pub(super) struct Token<'a> {
 pub(super) enum TokenKind<'a> {
     /// A keyword or a name, with its scopes and template arguments.
     Word(&'a str),
-    Number(u64),
+    /// None if it does not fit into 64 bits.
+    Number(Option<u64>),
     /// One of `( ) [ ] * & ,`.
     Sign(u8),
     /// `&&`
@@ -84,12 +85,9 @@ fn number(rest: &str, position: usize) -> Result<(TokenKind<'_>, usize), Failure
         _ => (digits, 10),
     };
     match u64::from_str_radix(digits, radix) {
-        Ok(number) => Ok((TokenKind::Number(number), length)),
-        Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => {
-            Err(Failure::overflow(
-                position,
-                format!("the number {text} does not fit into 64 bits"),
-            ))
+        Ok(number) => Ok((TokenKind::Number(Some(number)), length)),
+        Err(_) if !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix)) => {
+            Ok((TokenKind::Number(None), length))
         }
         Err(_) => Err(Failure::syntax(
             position,

@@ -28,18 +28,20 @@ pub fn parse_type_name(
     name: &str,
     file_name: Option<&str>,
 ) -> Result<Type> {
-    let parse = || -> std::result::Result<Type, Failure> {
+    let parse = || -> Parsed<Type> {
         let mut parser = Parser {
             program,
             file_name,
             is_cpp: program.language() == Language::Cpp,
             tokens: lexer::tokenize(name)?,
             next: 0,
+            only_checks: true,
         };
-        let base = parser.specifiers(0)?;
-        let declarator = parser.declarator(false, 0)?;
-        parser.expect_end()?;
-        parser.apply(base, declarator)
+        // A malformed name is malformed whether or not there are such types.
+        parser.type_name()?;
+        parser.only_checks = false;
+        parser.next = 0;
+        parser.type_name()
     };
     parse().map_err(|failure| failure.explain(name))
 }
@@ -131,6 +133,8 @@ struct Parser<'a> {
     is_cpp: bool,
     tokens: Vec<Token<'a>>,
     next: usize,
+    /// Whether no type is looked up: each is then taken for `void`.
+    only_checks: bool,
 }
 
 /// A declarator: its derivations, the one that is applied first at the front, and the name.
@@ -140,6 +144,22 @@ struct Declarator<'a> {
 }
 
 impl<'a> Parser<'a> {
+    /// The whole text.
+    fn type_name(&mut self) -> Parsed<Type> {
+        let base = self.specifiers(0)?;
+        let declarator = self.declarator(false, 0)?;
+        self.expect_end()?;
+        self.apply(base, declarator)
+    }
+
+    /// The type that `find` gives, unless types are not looked up.
+    fn found(&self, find: impl FnOnce() -> crate::Result<Type>) -> Parsed<Type> {
+        if self.only_checks {
+            return Ok(Type::void(self.program.language()));
+        }
+        Ok(find()?)
+    }
+
     fn peek_at(&self, ahead: usize) -> Token<'a> {
         let last = self.tokens.len().saturating_sub(1);
         let index = self.next.saturating_add(ahead).min(last);
@@ -228,13 +248,18 @@ impl<'a> Parser<'a> {
                 named = Some((self.tagged(kind)?, word));
             } else {
                 self.advance();
-                named = Some((names::find_plain(self.program, word, self.file_name)?, word));
+                named = Some((
+                    self.found(|| names::find_plain(self.program, word, self.file_name))?,
+                    word,
+                ));
             }
         }
         let ty = match named {
             Some((ty, _)) => ty,
             None => match keywords::combine(&keywords) {
-                Some(found) if !keywords.is_empty() => names::find_own(self.program, found)?,
+                Some(found) if !keywords.is_empty() => {
+                    self.found(|| names::find_own(self.program, found))?
+                }
                 _ => return Err(self.unexpected("expected type specifier")),
             },
         };
@@ -277,13 +302,9 @@ impl<'a> Parser<'a> {
                     && Keyword::parse(tag, self.is_cpp).is_none() =>
             {
                 self.advance();
-                Ok(names::find_tagged(
-                    self.program,
-                    kind,
-                    tag,
-                    self.file_name,
-                    self.is_cpp,
-                )?)
+                self.found(|| {
+                    names::find_tagged(self.program, kind, tag, self.file_name, self.is_cpp)
+                })
             }
             TokenKind::Anonymous => Err(self.unexpected(
                 "an anonymous type can't be found by name; take it from the member or object \
@@ -337,9 +358,13 @@ impl<'a> Parser<'a> {
             if self.take_sign(b'[') {
                 self.qualifiers();
                 let length = match self.peek().kind {
+                    TokenKind::Number(None) => {
+                        let message = "the length does not fit into 64 bits".to_owned();
+                        return Err(Failure::overflow(self.peek().start, message));
+                    }
                     TokenKind::Number(length) => {
                         self.advance();
-                        Some(length)
+                        length
                     }
                     _ => None,
                 };
@@ -418,6 +443,9 @@ impl<'a> Parser<'a> {
             | Derivation::Function(_, _, position)) = extra;
             let message = format!("the type has more than {MAX_DEPTH} pointers and arrays");
             return Err(Failure::syntax(*position, message));
+        }
+        if self.only_checks {
+            return Ok(base);
         }
         let mut ty = base;
         for derivation in declarator.derivations {
