@@ -55,8 +55,12 @@ def irqs_by_device(moment: str) -> dict[str, set[int]]:
 
 
 def in_use(result: Result) -> dict[int, tuple[int, int]]:
-    """The CPU and the vector of each interrupt that has one."""
-    return {row.irq: (row.cpu, row.vector) for row in rows(result, "Vector") if row.irq is not None}
+    """The CPU and the vector of each interrupt that has one; those of the old controller have one on each CPU."""
+    return {
+        row.irq: (row.cpu, row.vector)
+        for row in rows(result, "Vector")
+        if row.irq is not None and row.driver != "XT-PIC"
+    }
 
 
 @pytest.mark.parametrize("moment", ["plugged", "unplugged", "after"])
