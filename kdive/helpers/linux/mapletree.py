@@ -25,12 +25,14 @@ _MAX_HEIGHT = 31
 
 
 class _Layout(NamedTuple):
-    """Where one type of node keeps its pivots and slots; offsets in bytes, counts in words."""
+    """Where one type of node keeps its pivots and, after them, its slots."""
 
-    pivots_offset: int
+    # Offset of the pivots in bytes, and how many words there are from there to the last slot.
+    offset: int
+    words: int
     pivots: int
-    slots_offset: int
-    slots: int
+    # How many words the first slot is after the first pivot.
+    first_slot: int
 
 
 # A slot of a node: the range of indices it stands for, both ends included, and what it holds.
@@ -52,12 +54,11 @@ class _Layouts(NamedTuple):
 def _layout(prog: Program, name: str) -> _Layout:
     type = prog.type(name)
     word = prog.address_size()
-    return _Layout(
-        offsetof(type, "pivot"),
-        sizeof(type.member("pivot").type) // word,
-        offsetof(type, "slot"),
-        sizeof(type.member("slot").type) // word,
-    )
+    offset = offsetof(type, "pivot")
+    first_slot = (offsetof(type, "slot") - offset) // word
+    slots = sizeof(type.member("slot").type) // word
+    pivots = sizeof(type.member("pivot").type) // word
+    return _Layout(offset, first_slot + slots, pivots, first_slot)
 
 
 def _layouts(prog: Program) -> _Layouts:
@@ -106,10 +107,9 @@ class _Reader:
         layout = layouts.by_type.get(kind)
         if layout is None:
             raise ValidationError(f"maple tree node {hex(address)} has unknown type {kind}")
-        pivots = words_at(self._prog, address + layout.pivots_offset, layout.pivots)
-        entries = words_at(self._prog, address + layout.slots_offset, layout.slots)
-        for i, entry in enumerate(entries):
-            pivot = pivots[i] if i < layout.pivots else last
+        words = words_at(self._prog, address + layout.offset, layout.words)
+        for i, entry in enumerate(words[layout.first_slot :]):
+            pivot = words[i] if i < layout.pivots else last
             if pivot == 0 and i > 0:
                 # A pivot of 0 after the first marks the slots that are not in use: this is the last one.
                 pivot = last
