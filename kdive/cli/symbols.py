@@ -105,7 +105,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         module = prog.extra_module(path, create=True)
         module.try_file(path)
         if module.wants_debug_file():
-            logger.warning("%s has no debug information that can be used", path)
+            log.warning(f"{path} has no debug information that can be used")
     _check_used(prog, options.symbols, target_name)
     if not complete:
         log.warning(_what_is_missing(prog, options))
