@@ -277,7 +277,7 @@ def test_a_connection_is_used_by_one_at_a_time(
     results = run(
         prog,
         tasks,
-        Limits(seconds=0.3),
+        Limits(seconds=2),
         at_once=4,
         watch=lambda state: seen.append(len(state.running)),
     )
