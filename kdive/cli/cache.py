@@ -14,7 +14,7 @@ from kdive._native import (
     _indexing_progress,
 )
 from kdive.cli.errors import UserError
-from kdive.cli.progress import watching
+from kdive.cli.progress import Watched
 from kdive.cli.size import parse_size, show_size
 
 _DAY_S = 24 * 3600
@@ -100,7 +100,7 @@ def _prune(options: _Options) -> int:
 def _add(options: _Options) -> int:
     for path in options.files:
         try:
-            with watching(f"indexing {path}", _indexing_progress):
+            with Watched(f"indexing {path}", _indexing_progress):
                 outcome = _cache_add(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error

@@ -1,9 +1,8 @@
 """How far something is that takes time, on the terminal that standard error is."""
 
-import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from kdive.cli.size import show_size
 
@@ -47,39 +46,53 @@ def bar_on_terminal(what: str = "") -> Bar | None:
     return Bar(what) if sys.stderr.isatty() else None
 
 
-@contextlib.contextmanager
-def watching(what: str, read: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show a bar while the body runs, if standard error is a terminal.
+class Watched:
+    """A context in which something goes on that another thread shows, if standard error is a terminal."""
 
-    Args:
-        what: What goes on in the body.
-        read: Returns how many bytes are done of how many; 0 of 0 while nothing is known. It is called in another
-            thread.
-    """
-    bar = bar_on_terminal(what)
-    if bar is None:
-        yield
-        return
-    import threading
+    def __init__(self, what: str, read: Callable[[], tuple[int, int]]) -> None:
+        """Remember what to watch.
 
-    ended = threading.Event()
+        Args:
+            what: What goes on in the body.
+            read: Returns how many bytes are done of how many; both are equal while nothing goes on. It is called in
+                another thread.
+        """
+        self._what = what
+        self._read = read
+        self._end: Callable[[], None] | None = None
 
-    def watch() -> None:
-        while not ended.wait(_REDRAW_S):
-            done, total = read()
-            if done < total:
-                bar(done, total)
-            else:
-                bar.clear()
-        bar.clear()
+    def __enter__(self) -> None:
+        """Start to watch."""
+        bar = bar_on_terminal(self._what)
+        if bar is None:
+            return
+        # Without a terminal nobody waits for this to be loaded.
+        import threading
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_REDRAW_S):
+                done, total = self._read()
+                if done < total:
+                    bar(done, total)
+                else:
+                    bar.clear()
+            bar.clear()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+
+        def end() -> None:
+            ended.set()
+            thread.join()
+
+        self._end = end
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bar."""
+        if self._end is not None:
+            self._end()
 
 
 def _text(what: str, done: int, total: int | None, elapsed_s: float) -> str:

@@ -18,7 +18,7 @@ from kdive._native import _build_id, _indexing_progress
 from kdive.cli import downloads, log
 from kdive.cli.errors import UserError
 from kdive.cli.options import TYPE_FORMATS, Options
-from kdive.cli.progress import watching
+from kdive.cli.progress import Watched
 
 _NAMES_SHOWN = 5
 
@@ -85,7 +85,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     if has_file:
         _load_ctf(prog, options, target_name)
     try:
-        with watching("indexing the debug files, once", _indexing_progress):
+        with Watched("indexing the debug files, once", _indexing_progress):
             prog.load_debug_info(
                 options.symbols,
                 default=options.default_symbols and not options.main_symbols and not has_file,

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from kdive.cli.downloads import _Downloads
-from kdive.cli.progress import Bar, watching
+from kdive.cli.progress import Bar, Watched
 
 
 class Clock:
@@ -61,16 +61,16 @@ def test_each_download_has_a_bar_that_goes_with_it(
 def test_what_runs_elsewhere_is_watched(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with watching("not on a terminal", lambda: (1, 2)):
+    with Watched("not on a terminal", lambda: (1, 2)):
         pass
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    with watching("on a terminal", lambda: (1, 2)):
+    with Watched("on a terminal", lambda: (1, 2)):
         time.sleep(0.8)
     shown = capsys.readouterr().err
     assert "50 %" in shown
     assert "on a terminal" in shown
     assert shown.endswith("\r\x1b[K")
-    with watching("over at once", lambda: (2, 2)):
+    with Watched("over at once", lambda: (2, 2)):
         pass
     assert capsys.readouterr().err == ""
