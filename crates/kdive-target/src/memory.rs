@@ -29,11 +29,19 @@ pub trait MemoryReader: Send + Sync {
         false
     }
 
-    /// The next addresses that may be readable, as first and last one, given those that are left
-    /// of the segment and the offset of their first. Who knows of large holes says so here.
+    /// The next addresses that may be readable and hold something, as first and last one, given
+    /// those that are left of the segment and the offset of their first. Who knows of large holes
+    /// says so here; what was not saved but reads as zeros is one.
     fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
         let _ = offset;
         Some((first, last))
+    }
+
+    /// The addresses among those left of the segment, given like for
+    /// [`MemoryReader::next_readable`], whose bytes a truncated file should have and hasn't.
+    fn cut_off(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        let _ = (first, last, offset);
+        None
     }
 }
 
@@ -116,8 +124,9 @@ impl Memory {
         });
     }
 
-    /// The next addresses from `start` on that may be readable, as first and last one. Single
-    /// pages of them may still be missing.
+    /// The next addresses from `start` on that may be readable and hold something, as first and
+    /// last one. Single pages of them may still be missing; memory that was not saved but reads as
+    /// zeros is passed over.
     pub fn next_readable(&self, space: AddressSpace, start: u64) -> Option<(u64, u64)> {
         let ranges = self.ranges(space).load();
         ranges.from(start).find_map(|range| {
@@ -125,6 +134,17 @@ impl Memory {
             let offset = first - range.origin;
             range.value.next_readable(first, range.end, offset)
         })
+    }
+
+    /// The addresses whose bytes a truncated file should have and hasn't, as first and last one of
+    /// each range.
+    pub fn cut_off(&self, space: AddressSpace) -> Vec<(u64, u64)> {
+        let ranges = self.ranges(space).load();
+        let cut_off = ranges.iter().filter_map(|range| {
+            let offset = range.start - range.origin;
+            range.value.cut_off(range.start, range.end, offset)
+        });
+        cut_off.collect()
     }
 
     /// The addresses that no segment has, as first and last one of each range.

@@ -69,15 +69,29 @@ pub fn verify(
     } else {
         AddressSpace::Virtual
     };
-    let chunks = chunks(&target.memory, space);
+    let ranges = readable(&target.memory, space);
+    let cut_off = target.memory.cut_off(space);
+    let cut_off_bytes = bytes_in(&cut_off);
     let mut found = Verification {
-        expected_bytes: chunks.iter().map(|&(_, size)| size).sum(),
+        expected_bytes: cut_off_bytes.saturating_add(bytes_in(&ranges)),
         problems: problems(target),
         is_usable: is_usable(target),
         ..Verification::default()
     };
-    let mut done = 0;
-    for step in chunks.chunks(CHUNKS_PER_STEP) {
+    for (first, last) in cut_off {
+        found.note(Damage {
+            address: first,
+            size: bytes_in(&[(first, last)]),
+            reason: reason_at(&target.memory, space, first),
+        });
+    }
+    let mut done = cut_off_bytes;
+    let mut chunks = ranges.iter().copied().flat_map(chunks);
+    loop {
+        let step: Vec<(u64, u64)> = chunks.by_ref().take(CHUNKS_PER_STEP).collect();
+        if step.is_empty() {
+            break;
+        }
         let results = step
             .par_iter()
             .map(|&(address, size)| damages_in(&target.memory, space, address, size));
@@ -88,7 +102,7 @@ pub fn verify(
             found.readable_bytes -= damage.size;
             found.note(damage);
         }
-        done += size;
+        done = done.saturating_add(size);
         if progress(done, found.expected_bytes).is_break() {
             found.was_stopped = done < found.expected_bytes;
             break;
@@ -110,23 +124,40 @@ impl Verification {
     }
 }
 
-/// All memory that may be readable, in pieces of address and size.
-fn chunks(memory: &Memory, space: AddressSpace) -> Vec<(u64, u64)> {
-    let mut chunks = Vec::new();
-    let mut next = Some(0);
-    while let Some((first, last)) = next.and_then(|start| memory.next_readable(space, start)) {
-        let mut start = first;
-        loop {
-            let end = (start | (CHUNK - 1)).min(last);
-            chunks.push((start, end - start + 1));
-            if end == last {
-                break;
-            }
-            start = end + 1;
-        }
-        next = last.checked_add(1);
+/// All memory that may be readable, as first and last addresses.
+fn readable(memory: &Memory, space: AddressSpace) -> Vec<(u64, u64)> {
+    let next = |start| memory.next_readable(space, start);
+    std::iter::successors(next(0), |&(_, last)| next(last.checked_add(1)?)).collect()
+}
+
+fn bytes_in(ranges: &[(u64, u64)]) -> u64 {
+    ranges.iter().fold(0, |sum: u64, (first, last)| {
+        sum.saturating_add(last - first).saturating_add(1)
+    })
+}
+
+/// The pieces of a range that one thread reads at a time, as address and size.
+fn chunks((first, last): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
+    (first / CHUNK..=last / CHUNK).map(move |number| {
+        let start = (number * CHUNK).max(first);
+        let end = ((number * CHUNK) | (CHUNK - 1)).min(last);
+        (start, end - start + 1)
+    })
+}
+
+/// Why the byte at `address` can't be read.
+fn reason_at(memory: &Memory, space: AddressSpace, address: u64) -> String {
+    match memory.read(space, address, &mut [0]) {
+        Ok(()) => String::new(),
+        Err(error) => reason_of(error),
     }
-    chunks
+}
+
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::Fault { reason, .. } => reason,
+        other => other.to_string(),
+    }
 }
 
 fn damages_in(memory: &Memory, space: AddressSpace, address: u64, size: u64) -> Vec<Damage> {
@@ -151,14 +182,10 @@ fn damages_by_page(
     for page in bytes.chunks_mut(PAGE as usize) {
         let size = page.len() as u64;
         if let Err(error) = memory.read(space, here, page) {
-            let reason = match error {
-                Error::Fault { reason, .. } => reason,
-                other => other.to_string(),
-            };
             damages.push(Damage {
                 address: here,
                 size,
-                reason,
+                reason: reason_of(error),
             });
         }
         here = here.wrapping_add(size);

@@ -5,7 +5,7 @@ mod machine;
 use std::ops::ControlFlow;
 
 use kdive_target::verify::{Verification, verify};
-use kdive_target::{OpenOptions, open};
+use kdive_target::{ExcludedPages, OpenOptions, find_vmcoreinfo, open};
 use machine::{Codec, Kdump, PAGE, PAGES};
 
 fn check(bytes: &[u8]) -> Verification {
@@ -85,4 +85,39 @@ fn the_check_can_be_stopped() {
     });
     assert!(found.was_stopped && !found.is_sound());
     assert_eq!(found.readable_bytes, 32 << 20);
+}
+
+/// Headers may promise more memory than any machine has; what takes time is what the file has.
+#[test]
+fn absurd_sizes() {
+    const PROMISED: u64 = 1 << 56;
+    const SAVED_SIZE: usize = 64 + 56 + 32;
+    const MEMORY_SIZE: usize = SAVED_SIZE + 8;
+    let whole = machine::qemu_elf();
+    let policies = [ExcludedPages::Fault, ExcludedPages::Zero];
+    for (field, excluded_pages) in [SAVED_SIZE, MEMORY_SIZE]
+        .into_iter()
+        .flat_map(|field| policies.map(|policy| (field, policy)))
+    {
+        let mut bytes = whole.clone();
+        bytes[MEMORY_SIZE..MEMORY_SIZE + 8].copy_from_slice(&PROMISED.to_le_bytes());
+        bytes[field..field + 8].copy_from_slice(&PROMISED.to_le_bytes());
+        let options = OpenOptions {
+            excluded_pages,
+            ..OpenOptions::default()
+        };
+        let target = open(machine::file(&bytes).path(), &options).unwrap();
+        assert_eq!(find_vmcoreinfo(&target.memory).len(), 1);
+        let found = verify(&target, |_, _| ControlFlow::Continue(()));
+        assert!(found.is_usable);
+        if field == SAVED_SIZE {
+            assert_eq!(found.expected_bytes, PROMISED);
+            assert_eq!(found.damages.len(), 1, "{:?}", found.damages);
+            assert_eq!(found.damages[0].size, PROMISED - found.readable_bytes);
+            assert!(found.damages[0].reason.contains("truncated file"));
+        } else {
+            assert!(found.is_sound(), "{found:?}");
+            assert_eq!(found.expected_bytes, (PAGES * PAGE) as u64);
+        }
+    }
 }

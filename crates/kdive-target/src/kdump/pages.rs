@@ -447,9 +447,6 @@ impl MemoryReader for KdumpPages {
     }
 
     fn next_readable(&self, first: u64, last: u64, _offset: u64) -> Option<(u64, u64)> {
-        if self.excluded == ExcludedPages::Zero {
-            return Some((first, last));
-        }
         let page = first / self.page_size;
         let (page, count) = self
             .parts

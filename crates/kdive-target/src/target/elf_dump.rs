@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
+use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
 use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation, live, process_dump};
 use crate::elf::{ElfCore, Load};
@@ -52,10 +52,10 @@ fn open_kernel(
                 ExcludedPages::Fault => Unsaved::Fault(EXCLUDED_OR_ZERO),
                 ExcludedPages::Zero => Unsaved::Zero,
             },
-            cut_off: if kind.is_live() {
-                "the running kernel does not let this address be read"
+            lost: if kind.is_live() {
+                Lost::Refused("the running kernel does not let this address be read")
             } else {
-                CUT_OFF
+                Lost::CutOff
             },
         }),
     };

@@ -6,23 +6,49 @@ use std::sync::Arc;
 use crate::source::Source;
 use crate::{Error, MemoryReader, Result};
 
-/// Why bytes of a dump are missing that its headers promise.
-pub(super) const CUT_OFF: &str = "the address lies beyond the end of the truncated file";
-
 /// A segment of an ELF file: bytes in the file, then some that were not saved.
 pub(super) struct FileSegment {
     pub source: Arc<dyn Source>,
     pub offset: u64,
     pub saved: u64,
     pub unsaved: Unsaved,
-    /// Why bytes are missing that the file should have.
-    pub cut_off: &'static str,
+    pub lost: Lost,
 }
 
 /// How the part of a segment reads that the file doesn't have.
 pub(super) enum Unsaved {
     Zero,
     Fault(&'static str),
+}
+
+/// Why bytes are missing that the file should have.
+#[derive(Clone, Copy)]
+pub(super) enum Lost {
+    /// The file of a dump ends before.
+    CutOff,
+    /// Who gives the bytes of something that runs doesn't give these.
+    Refused(&'static str),
+}
+
+impl Lost {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::CutOff => "the address lies beyond the end of the truncated file",
+            Self::Refused(reason) => reason,
+        }
+    }
+}
+
+impl FileSegment {
+    /// The number of saved bytes that the file has. Headers may promise any number.
+    fn present(&self) -> u64 {
+        match self.lost {
+            Lost::CutOff => self
+                .saved
+                .min(self.source.size().saturating_sub(self.offset)),
+            Lost::Refused(_) => self.saved,
+        }
+    }
 }
 
 impl MemoryReader for FileSegment {
@@ -44,7 +70,7 @@ impl MemoryReader for FileSegment {
                 }
             };
             if count < in_file {
-                return Err(fault(count, self.cut_off.to_owned()));
+                return Err(fault(count, self.lost.reason().to_owned()));
             }
         }
         if !unsaved.is_empty() {
@@ -61,13 +87,15 @@ impl MemoryReader for FileSegment {
     }
 
     fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
-        match self.unsaved {
-            Unsaved::Zero => Some((first, last)),
-            Unsaved::Fault(_) => {
-                let left = self.saved.checked_sub(offset)?.checked_sub(1)?;
-                Some((first, last.min(first.saturating_add(left))))
-            }
-        }
+        let left = self.present().checked_sub(offset)?.checked_sub(1)?;
+        Some((first, last.min(first.saturating_add(left))))
+    }
+
+    fn cut_off(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        let present = self.present().max(offset);
+        let missing = self.saved.checked_sub(present)?.checked_sub(1)?;
+        let first = first.checked_add(present - offset)?;
+        (first <= last).then(|| (first, last.min(first.saturating_add(missing))))
     }
 }
 

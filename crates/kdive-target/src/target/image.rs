@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
+use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
 use super::snappy_frames;
 use super::{OpenOptions, Target, TargetKind, Truncation};
@@ -90,7 +90,7 @@ fn saved(source: &Arc<dyn Source>, offset: u64, size: u64) -> FileSegment {
         offset,
         saved: size,
         unsaved: Unsaved::Zero,
-        cut_off: CUT_OFF,
+        lost: Lost::CutOff,
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::elf_dump;
-use super::file_segment::{FileSegment, Unsaved};
+use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::{OpenOptions, Target, TargetKind};
 use crate::notes::Notes;
 use crate::process;
@@ -29,7 +29,7 @@ pub fn open_process(pid: u32, options: &OpenOptions) -> Result<Target> {
             offset: 0,
             saved: u64::MAX,
             unsaved: Unsaved::Zero,
-            cut_off: "address is not mapped",
+            lost: Lost::Refused("address is not mapped"),
         },
     };
     let size = platform.address_mask();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::file_segment::{CUT_OFF, FileSegment, Unsaved};
+use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::{Target, TargetKind, Truncation};
 use crate::elf::ElfCore;
 use crate::memory::Segment;
@@ -34,7 +34,7 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
                     offset: load.offset,
                     saved: load.file_size,
                     unsaved: Unsaved::Fault(NOT_SAVED),
-                    cut_off: CUT_OFF,
+                    lost: Lost::CutOff,
                 }),
             }
         })
@@ -54,7 +54,7 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
                 offset: 0,
                 saved: 0,
                 unsaved: Unsaved::Fault(NOT_SAVED),
-                cut_off: CUT_OFF,
+                lost: Lost::CutOff,
             }),
         })
         .collect();

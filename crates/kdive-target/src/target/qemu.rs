@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::file_segment::{FileSegment, Unsaved};
+use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
 use super::{OpenOptions, Target, TargetKind, live};
 use crate::memory::Segment;
@@ -73,7 +73,7 @@ fn open(qmp: Qmp, options: &OpenOptions) -> Result<Target> {
                 },
                 saved: range.size,
                 unsaved: Unsaved::Zero,
-                cut_off: "QEMU does not give this memory of the guest",
+                lost: Lost::Refused("QEMU does not give this memory of the guest"),
             };
             Ok(Segment {
                 address: range.start,
