@@ -408,6 +408,9 @@ class Program:
         """
 
     def __contains__(self, name: str, /) -> bool: ...
+
+    __iter__: ClassVar[None]
+
     def type(self, name: str | Type, filename: str | None = None) -> Type:
         """Return the type that C source calls `name`.
 

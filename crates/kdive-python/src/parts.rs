@@ -371,7 +371,10 @@ impl TypeTemplateParameter {
 #[pymethods]
 impl TypeTemplateParameter {
     #[new]
-    #[pyo3(signature = (argument, name=None, is_default=Truth(false)))]
+    #[pyo3(
+        signature = (argument, name=None, is_default=Truth(false)),
+        text_signature = "(argument, name=None, is_default=False)"
+    )]
     fn new(
         argument: &Bound<'_, PyAny>,
         name: Option<&Bound<'_, PyAny>>,

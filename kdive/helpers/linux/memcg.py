@@ -217,13 +217,23 @@ def slab_page_obj_cgroups(page: Object, memcg_data: int) -> list[int]:
     :return: The address of a ``struct obj_cgroup`` for each object, 0 where it is charged to no memory cgroup.
     """
     prog = page.prog_
-    try:
-        # "mm: introduce slabobj_ext to support slab object extensions" (Linux 6.10) has them in a structure, first.
-        words_each = sizeof(prog.type("struct slabobj_ext")) // prog.address_size()
-    except LookupError:
-        words_each = 1
+    words_each = _words_for_each_object(prog)
     count = as_slab(page).objects.value_() * words_each
     return words_at(prog, memcg_data & ~_MEMCG_DATA_FLAGS, count)[::words_each]
+
+
+def _words_for_each_object(prog: Program) -> int:
+    """Return how many words a slab keeps of each object for what it is charged through."""
+    key = "kdive.slabobj_ext_words"
+    words: int | None = prog.cache.get(key)
+    if words is None:
+        try:
+            # "mm: introduce slabobj_ext to support slab object extensions" (Linux 6.10) has them in a structure, first.
+            words = sizeof(prog.type("struct slabobj_ext")) // prog.address_size()
+        except LookupError:
+            words = 1
+        prog.cache[key] = words
+    return words
 
 
 def obj_cgroup_was_handed_over(objcg: Object) -> bool:

@@ -98,7 +98,7 @@ impl Object {
                 member.bit_offset,
                 member.bit_field_size,
             );
-            return found.as_expression().map(Some);
+            return found.in_expression().map(Some);
         }
         if !real.kind().is_compound() {
             return Err(self.not_compound());
@@ -107,14 +107,14 @@ impl Object {
             return Ok(None);
         };
         self.part(member.ty, member.bit_offset, member.bit_field_size)?
-            .as_expression()
+            .in_expression()
             .map(Some)
     }
 
     /// What the name of this object means in an expression: that of a reference of C++ means what
     /// it refers to, and nothing tells the two apart.
     #[inline(always)]
-    pub(crate) fn as_expression(self) -> Result<Object> {
+    pub(crate) fn in_expression(self) -> Result<Object> {
         if self.ty.language() == Language::Cpp {
             self.referent()
         } else {
@@ -413,7 +413,7 @@ impl Object {
     /// A part of this object named by a designator such as `a.b[1].c`.
     pub fn subobject(&self, designator: &str) -> Result<Object> {
         let (ty, bit_offset, bit_field_size) = designate(&self.ty, designator, true)?;
-        self.part(ty, bit_offset, bit_field_size)?.as_expression()
+        self.part(ty, bit_offset, bit_field_size)?.in_expression()
     }
 }
 

@@ -197,7 +197,7 @@ impl Program {
                 };
                 self.cache.keep_object(name, found);
             }
-            return object.as_expression().map(Some);
+            return object.in_expression().map(Some);
         }
         Ok(None)
     }

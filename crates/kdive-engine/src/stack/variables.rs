@@ -178,13 +178,13 @@ impl StackFrame {
         ] = pieces.as_slice()
         {
             let object = Object::reference(program, ty, *address, 0, None)?;
-            return Ok((object.as_expression()?, None));
+            return Ok((object.in_expression()?, None));
         }
         let bits = ty.size()?.saturating_mul(8);
         match expression::assemble(&pieces, bits, &context) {
             Ok(bytes) => {
                 let object = Object::from_bytes(program, ty, &bytes, 0, None)?;
-                Ok((object.as_expression()?, None))
+                Ok((object.in_expression()?, None))
             }
             Err(reason) => absent(reason),
         }
