@@ -1,6 +1,5 @@
 """Opens the program that the command line asks for, with its debugging symbols."""
 
-import logging
 import os
 
 from kdive import Architecture, BadDataError, FaultError, Platform, Program, ProgramFlags
@@ -82,10 +81,12 @@ def _vmcoreinfo_in_memory(options: Options, platform: Platform | None) -> bytes:
         raise UserError(
             f"{options.vmcoreinfo} is no address; check the address given with --vmcoreinfo"
         ) from None
-    level = logging.getLogger("kdive").level
-    logging.getLogger("kdive").setLevel(
-        logging.CRITICAL
-    )  # it is said when the target is opened to be used
+    import logging  # which takes longer to load than opening most targets
+
+    logger = logging.getLogger("kdive")
+    level = logger.level
+    # What there is to warn of is said when the target is opened to be used.
+    logger.setLevel(logging.CRITICAL)
     try:
         _set_target(prog, options)
         return prog.read(address, _VMCOREINFO_PAGE, physical=True).partition(b"\0")[0]
@@ -94,7 +95,7 @@ def _vmcoreinfo_in_memory(options: Options, platform: Platform | None) -> bytes:
             f"cannot read VMCOREINFO at {address:#x}: {error}; check the address given with --vmcoreinfo"
         ) from error
     finally:
-        logging.getLogger("kdive").setLevel(level)
+        logger.setLevel(level)
 
 
 def _set_target(prog: Program, options: Options) -> None:

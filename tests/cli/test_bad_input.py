@@ -62,7 +62,7 @@ def test_dump_that_is_missing(kdive: Kdive) -> None:
 def test_dump_that_is_a_folder(kdive: Kdive, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert_one_line(
-        kdive, ("-c", "folder"), "cannot open folder: is a directory; check what is given with -c"
+        kdive, ("-c", "folder"), "cannot open folder: Is a directory; check what is given with -c"
     )
 
 

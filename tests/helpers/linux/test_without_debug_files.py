@@ -24,7 +24,8 @@ pytestmark = pytest.mark.lab
 MOST = 200
 
 # Helpers that print what others return, and those for which an idle guest has no object: a shared memory segment, a
-# swap file, a BPF program with maps, a saved stack, a packet, a request, a socket and a list of sockets.
+# swap file, a BPF program with maps, a saved stack, a packet, a request, a socket, a list of sockets and what objects
+# of a memory cgroup are charged through.
 NOT_CALLED = {
     "SOCKET_I",
     "SOCK_INODE",
@@ -36,6 +37,7 @@ NOT_CALLED = {
     "decode_sysv_shm_flags",
     "hlist_nulls_empty",
     "hlist_nulls_for_each_entry",
+    "obj_cgroup_was_handed_over",
     "req_op",
     "rq_data_dir",
     "sk_fullsock",
@@ -43,6 +45,7 @@ NOT_CALLED = {
     "sk_tcpstate",
     "skb_shinfo",
     "sock_cgroup_ptr",
+    "sock_memory_bytes",
     "stack_depot_fetch",
     "swap_file_path",
     "swap_is_file",
@@ -55,6 +58,8 @@ RAISES = {
     "get_kconfig": LookupError,  # CONFIG_IKCONFIG is off
     "get_net_ns_by_fd": ValueError,  # a file
     "get_net_ns_by_inode": ValueError,
+    "load_ctf": LookupError,  # no archive is installed
+    "panic_task": LookupError,  # it did not panic
 }
 
 
@@ -95,6 +100,7 @@ ARGUMENTS: dict[str, Callable[[Program], Any]] = {
     "prog": lambda prog: prog,
     "ns": lambda prog: prog,
     "task": init,
+    "trace": lambda prog: prog.stack_trace(init(prog)),
     "task_arg": init,
     "mm": lambda prog: init(prog).mm,
     "page": a_page,
@@ -360,6 +366,10 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, kdive.SymbolIndex):
         return "symbols"
+    if isinstance(value, Program):
+        return [(thread.tid, plain(thread.stack_trace())) for thread in value.threads()]
+    if isinstance(value, kdive.StackTrace):
+        return [frame.pc for frame in value if not frame.is_inline]
     if isinstance(value, Iterator) or hasattr(value, "__iter__"):
         return [plain(item) for item in itertools.islice(value, MOST) if not is_inlined(item)]
     if isinstance(value, kdive.StackFrame):
