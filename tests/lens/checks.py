@@ -133,7 +133,7 @@ def rds_over_infiniband(result: Result, truth: Facts) -> None:
         assert row.rdma_cm_state == f"RDMA_CM_{cm_ids[row.remote]}"
         # Silent peers were sent a request; the address of the absent one was never resolved.
         is_absent = ipaddress.ip_address(row.remote) == ipaddress.ip_address("192.0.2.99")
-        assert row.ib_cm_state == (None if is_absent else "IB_CM_REQ_SENT")
+        assert row.ib_cm_state == (None if is_absent else "IB_CM_REQ_SENT"), row
         assert row.to_send == 1
         assert row.ib_conn
         assert row.cm_id

@@ -62,7 +62,9 @@ def diagnose_live(name: str, *arguments: str) -> Live:
     # The debug information has to fit, and is read through a slow file system.
     ran = lab.run_in_guest(script, scenario_name=name, memory_mib=2048, timeout_s=1800)
     results = [result_of_json(diagnosis) for diagnosis in json.loads(ran.output)["diagnoses"]]
-    assert all(r.status == Status.OK for r in results), [(r.name, r.reason) for r in results]
+    assert all(r.status == Status.OK for r in results), [
+        (r.name, r.reason, r.damages) for r in results
+    ]
     return Live(ran.status, {result.name: result for result in results}, ran.truth)
 
 

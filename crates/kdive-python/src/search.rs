@@ -33,9 +33,15 @@ pub(crate) struct MemorySearchIterator {
 }
 
 struct State {
-    search: Search,
+    /// In a box, since a search holds vectors of the processor, and Python aligns its objects to 16 bytes only.
+    search: Box<Search>,
     found: VecDeque<Match>,
 }
+
+const _: () = assert!(
+    align_of::<MemorySearchIterator>() <= 16,
+    "Python aligns objects to 16 bytes"
+);
 
 impl MemorySearchIterator {
     fn new(slf: &Bound<'_, Program>, pattern: Pattern, yields: Yield) -> PyResult<Self> {
@@ -48,7 +54,7 @@ impl MemorySearchIterator {
         );
         let search = search.within(0, inner.address_mask());
         let state = Mutex::new(State {
-            search,
+            search: Box::new(search),
             found: VecDeque::new(),
         });
         Ok(Self {
@@ -125,7 +131,7 @@ impl MemorySearchIterator {
         });
         let search = search.within(min_address.unwrap_or(0), last);
         let state = State {
-            search,
+            search: Box::new(search),
             found: VecDeque::new(),
         };
         slf.py().detach(|| {
