@@ -112,7 +112,9 @@ def test_an_interrupted_download_leaves_nothing_and_the_command_goes_on(
 ) -> None:
     server.files[stripped.path] = stripped.debug_file
     server.pause_s = 0.5
-    command = [sys.executable, "-m", "kdive", "-p", str(stripped.pid), "-e", "1 + 1"]
+    # Who starts the tests in the background of a shell has SIGINT ignored, which is inherited.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "kdive"]
+    command += ["-p", str(stripped.pid), "-e", "1 + 1"]
     with subprocess.Popen(
         command,
         env={**os.environ, **env},

@@ -1,5 +1,6 @@
 """RDS connections (net/rds), over TCP, InfiniBand and the loopback."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,7 @@ class RdsOptions(Options):
 )
 def rds(context: Context[RdsOptions]) -> Iterator[Item]:
     """Walk ``rds_conn_hash``, which holds the connections of all network namespaces."""
+    _look_up_types(context.prog)
     rows = []
     connections = context.walk(_connections(context), "the hash of connections")
     for connection in connections:
@@ -128,6 +130,17 @@ def rds(context: Context[RdsOptions]) -> Iterator[Item]:
     yield Checked(len({row.rds_conn for row in rows}), "connection")
     yield Checked(len(rows), "path of a connection", "paths of connections")
     yield Checked(count, "socket")
+
+
+def _look_up_types(prog: Program) -> None:
+    """Find the types of the connection managers before any pointer to them is read.
+
+    To find a type for the first time may take seconds, in which a running kernel gives up a connection and frees what
+    the pointer led to.
+    """
+    for name in ("struct rds_ib_connection", "struct rdma_id_private", "struct ib_cm_id"):
+        with contextlib.suppress(LookupError):
+            prog.type(name)
 
 
 def _connections(context: Context[Any]) -> Iterator[Object]:
