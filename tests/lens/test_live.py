@@ -61,9 +61,10 @@ def diagnose_live(name: str, *arguments: str) -> Live:
     script = f"env {environment} {shlex.join(command)} 2>/dev/null"
     # The debug information has to fit, and is read through a slow file system.
     ran = lab.run_in_guest(script, scenario_name=name, memory_mib=2048, timeout_s=1800)
-    results = [result_of_json(diagnosis) for diagnosis in json.loads(ran.output)["diagnoses"]]
+    diagnoses = json.loads(ran.output)["diagnoses"]
+    results = [result_of_json(diagnosis) for diagnosis in diagnoses]
     assert all(r.status == Status.OK for r in results), [
-        (r.name, r.reason, r.damages) for r in results
+        (diagnosis["name"], diagnosis["reason"], diagnosis["damages"]) for diagnosis in diagnoses
     ]
     return Live(ran.status, {result.name: result for result in results}, ran.truth)
 
