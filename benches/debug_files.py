@@ -9,15 +9,11 @@ what that run has left.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from _commands import Run, measure, print_table
 
 PROGRAM = """
 import sys
@@ -27,49 +23,6 @@ for path in sys.argv[2:]:
     prog.extra_module(path, create=True).try_file(path, force=True)
 print(sizeof(prog.type(sys.argv[1])))
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run of a command took, and the last line that it printed."""
-
-    wall_ms: float
-    cpu_ms: float
-    peak_mib: float
-    printed: str
-
-
-def measure(command: list[str], environment: Mapping[str, str]) -> Run:
-    """Run a command and return what it took."""
-    start = time.perf_counter()
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as running:
-        assert running.stdout is not None
-        printed = running.stdout.read()
-        _, status, usage = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.perf_counter() - start
-    if status != 0:
-        sys.exit(f"{command[0]} ended with status {running.returncode}")
-    cpu_s = usage.ru_utime + usage.ru_stime
-    last = printed.split()[-1]
-    return Run(wall_s * 1e3, cpu_s * 1e3, usage.ru_maxrss / 1024, last)
-
-
-def row(name: str, runs: list[Run], peer: list[Run]) -> str:
-    """Return a line with the median, the spread and the ratio to the peer of each quantity."""
-    cells = []
-    for field in ("wall_ms", "cpu_ms", "peak_mib"):
-        values = [getattr(run, field) for run in runs]
-        median = statistics.median(values)
-        ratio = median / statistics.median(getattr(run, field) for run in peer)
-        cells.append(f"{median:8.0f} [{min(values):7.0f} {max(values):7.0f}] {ratio:5.2f}x")
-    return f"{name:22}" + "".join(f"{cell:>34}" for cell in cells)
 
 
 def main() -> None:
@@ -97,17 +50,14 @@ def main() -> None:
         if "gdb" in tools:
             tools["gdb"].append(measure(gdb, {}))
 
-    answers = {run.printed for runs in tools.values() for run in runs}
+    answers = {run.printed.split()[-1] for runs in tools.values() for run in runs}
     if len(answers) != 1:
         sys.exit(f"the tools do not agree: {answers}")
     size_mib = sum(Path(path).stat().st_size for path in arguments.files) / (1 << 20)
     print(
         f"{len(arguments.files)} files, {size_mib:.0f} MiB, sizeof({arguments.type}) = {answers.pop()}"
     )
-    print(f"median [least, greatest] of {arguments.runs} runs each, ratio to drgn")
-    print(f"{'':22}{'wall ms':>34}{'CPU ms':>34}{'peak MiB':>34}")
-    for name, runs in tools.items():
-        print(row(name, runs, tools["drgn"]))
+    print_table(tools)
 
 
 if __name__ == "__main__":

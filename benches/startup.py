@@ -10,59 +10,16 @@ interpreter alone is the least that any of these can take.
 """
 
 import argparse
-import os
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+
+from _commands import Run, measure, print_table
 
 from kdive.sample import DUMP
 
-# Installed packages are compiled; so is kdive here, even where the environment forbids to write what was compiled.
-WRITES_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+CODE = {"PYTHONDONTWRITEBYTECODE": ""}
 CODE = 'print(prog["init_task"].comm)'
 EXPECTED = '(char [16])"swapper/0"\n'
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run of a command took."""
-
-    wall_ms: float
-    cpu_ms: float
-    peak_mib: float
-
-
-def measure(command: list[str], environment: Mapping[str, str]) -> Run:
-    """Run a command, check what it prints, and return what it took."""
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        pid = os.posix_spawnp(
-            command[0],
-            command,
-            {**os.environ, **WRITES_BYTECODE, **environment},
-            file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
-        )
-        _, status, usage = os.wait4(pid, 0)
-        wall_s = time.perf_counter() - start
-        output.seek(0)
-        printed = output.read().decode()
-    if status != 0 or printed != EXPECTED:
-        sys.exit(f"{' '.join(command)}: status {status}, printed {printed!r}")
-    return Run(wall_s * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3, usage.ru_maxrss / 1024)
-
-
-def row(name: str, runs: list[Run], peer: list[Run]) -> str:
-    """Return a line with the median, the spread and the ratio to the peer of each quantity."""
-    cells = []
-    for field in ("wall_ms", "cpu_ms", "peak_mib"):
-        values = [getattr(run, field) for run in runs]
-        median = statistics.median(values)
-        ratio = median / statistics.median(getattr(run, field) for run in peer)
-        cells.append(f"{median:7.1f} [{min(values):7.1f} {max(values):7.1f}] {ratio:5.2f}x")
-    return f"{name:22}" + "".join(f"{cell:>34}" for cell in cells)
 
 
 def main() -> None:
@@ -88,31 +45,24 @@ def main() -> None:
     shipped = [sys.executable, "-m", "kdive", "-q", "-c", DUMP, *alone_flags]
     interpreter = [sys.executable, "-c", f"print({EXPECTED.rstrip()!r})"]
     drgn = [arguments.peer, "-m", "drgn", *rest]
-    first: list[Run] = []
-    again: list[Run] = []
-    alone: list[Run] = []
-    sample: list[Run] = []
-    empty: list[Run] = []
-    peer: list[Run] = []
+    names = ("drgn", "kdive, empty cache", "kdive, cached", "kdive, no vmlinux")
+    runs: dict[str, list[Run]] = {
+        name: [] for name in (*names, "kdive, the sample", "the interpreter")
+    }
     measure(drgn, {})  # brings the files into memory for both
     for _ in range(arguments.runs):
-        peer.append(measure(drgn, {}))
+        runs["drgn"].append(measure(drgn, {}))
         with tempfile.TemporaryDirectory() as cache:
-            first.append(measure(kdive, {"XDG_CACHE_HOME": cache}))
-            again.append(measure(kdive, {"XDG_CACHE_HOME": cache}))
+            runs["kdive, empty cache"].append(measure(kdive, {"XDG_CACHE_HOME": cache}))
+            runs["kdive, cached"].append(measure(kdive, {"XDG_CACHE_HOME": cache}))
         with tempfile.TemporaryDirectory() as cache:
-            alone.append(measure(bare, {"XDG_CACHE_HOME": cache}))
-            sample.append(measure(shipped, {"XDG_CACHE_HOME": cache}))
-        empty.append(measure(interpreter, {}))
-
-    print(f"median [least, greatest] of {arguments.runs} runs each, ratio to drgn")
-    print(f"{'':22}{'wall ms':>34}{'CPU ms':>34}{'peak MiB':>34}")
-    print(row("drgn", peer, peer))
-    print(row("kdive, empty cache", first, peer))
-    print(row("kdive, cached", again, peer))
-    print(row("kdive, no vmlinux", alone, peer))
-    print(row("kdive, the sample", sample, peer))
-    print(row("the interpreter", empty, peer))
+            runs["kdive, no vmlinux"].append(measure(bare, {"XDG_CACHE_HOME": cache}))
+            runs["kdive, the sample"].append(measure(shipped, {"XDG_CACHE_HOME": cache}))
+        runs["the interpreter"].append(measure(interpreter, {}))
+    printed = {run.printed for of_one in runs.values() for run in of_one}
+    if printed != {EXPECTED}:
+        sys.exit(f"not all printed {EXPECTED!r}: {printed}")
+    print_table(runs)
 
 
 if __name__ == "__main__":
