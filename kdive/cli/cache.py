@@ -19,6 +19,9 @@ from kdive.cli.size import parse_size, show_size
 
 _DAY_S = 24 * 3600
 
+# How the names of the files end, and what they are indexes of.
+_KINDS = {"index": "types", "symbols": "symbols", "unwind": "stacks", "orc": "stacks"}
+
 
 class _Options(argparse.Namespace):
     action: Callable[["_Options"], int]
@@ -73,11 +76,12 @@ def _size(text: str) -> int:
 def _list(_options: _Options) -> int:
     items = _cache_items()
     now = time.time()
-    print(f"{'BUILD ID':40} {'SIZE':>10} {'USED':>12}")
-    for _, build_id, size, used_s in items:
+    print(f"{'BUILD ID':40} {'OF':8} {'SIZE':>10} {'USED':>12}")
+    for path, build_id, size, used_s in items:
         days = int((now - used_s) // _DAY_S)
         used = "today" if days < 1 else f"{days} days ago"
-        print(f"{build_id.hex():40} {show_size(size):>10} {used:>12}")
+        kind = _KINDS.get(str(path).rpartition(".")[2], "")
+        print(f"{build_id.hex():40} {kind:8} {show_size(size):>10} {used:>12}")
     total = sum(size for _, _, size, _ in items)
     print(f"{len(items)} indexes, {show_size(total)}, in {_cache_directory()}")
     return 0

@@ -38,16 +38,20 @@ def test_cache(kdive: Kdive, executable: Path, tmp_path: Path) -> None:
     assert kdive("cache", "add", executable, env=env).stdout == f"{executable}: added\n"
     assert kdive("cache", "add", executable, env=env).stdout == f"{executable}: it was there\n"
     listed = kdive("cache", "list", env=env).stdout.splitlines()
-    assert re.fullmatch(r"[0-9a-f]{40} +[\d.]+ (KiB|bytes) +today", listed[1])
-    assert listed[2].startswith("1 indexes, ")
+    kinds = [
+        re.fullmatch(r"[0-9a-f]{40} (\w+) +[\d.]+ (KiB|bytes) +today", line)
+        for line in listed[1:-1]
+    ]
+    assert [kind and kind[1] for kind in kinds] == ["types", "symbols"]
+    assert listed[-1].startswith("2 indexes, ")
     verified = kdive("cache", "verify", env=env)
-    assert (verified.stdout, verified.returncode) == ("1 indexes are whole, 0 damaged\n", 0)
-    [index] = (tmp_path / "cache").iterdir()
+    assert (verified.stdout, verified.returncode) == ("2 indexes are whole, 0 damaged\n", 0)
+    [index] = (tmp_path / "cache").glob("*.index")
     os.truncate(index, index.stat().st_size - 1)
     verified = kdive("cache", "verify", env=env)
     assert verified.stdout.splitlines()[0] == f"damaged: the file is truncated: {index}"
     assert verified.returncode == 1
-    assert kdive("cache", "prune", "0", env=env).stdout.startswith("removed 1 indexes, ")
+    assert kdive("cache", "prune", "0", env=env).stdout.startswith("removed 2 indexes, ")
     assert not list((tmp_path / "cache").iterdir())
 
 

@@ -17,7 +17,7 @@ use memmap2::Mmap;
 use crate::{Error, Result};
 
 /// Changes whenever the meaning of what items hold changes.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 const MAGIC: &[u8; 8] = b"kdiveidx";
 /// Magic, version, checksum of the contents, length of the contents, layout of their records.
 const HEADER_LENGTH: usize = 8 + 4 + 4 + 8 + 8;
@@ -25,6 +25,9 @@ const HEADER_LENGTH: usize = 8 + 4 + 4 + 8 + 8;
 const DEFAULT_SIZE_LIMIT: u64 = 1 << 30;
 /// An item in use is marked as used at most this often.
 const MARK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Nobody takes longer to write an item.
+const LONGEST_WRITE: Duration = Duration::from_secs(60 * 60);
 
 /// What an item of the cache holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,10 +38,12 @@ pub enum ItemKind {
     Unwind,
     /// The table of the ORC that a kernel has in memory.
     Orc,
+    /// The lists of a file's symbols.
+    Symbols,
 }
 
 impl ItemKind {
-    const ALL: [Self; 3] = [Self::Index, Self::Unwind, Self::Orc];
+    const ALL: [Self; 4] = [Self::Index, Self::Unwind, Self::Orc, Self::Symbols];
 
     /// A number that tells how the records are laid out that items are made of.
     fn layout(self) -> u32 {
@@ -46,6 +51,7 @@ impl ItemKind {
             Self::Index => crate::dwarf::saved_layout(),
             // The table says itself how it is laid out.
             Self::Unwind | Self::Orc => 0,
+            Self::Symbols => crate::symbols::saved_layout(),
         }
     }
 
@@ -55,6 +61,7 @@ impl ItemKind {
             Self::Index => "index",
             Self::Unwind => "unwind",
             Self::Orc => "orc",
+            Self::Symbols => "symbols",
         }
     }
 }
@@ -204,9 +211,28 @@ impl IndexCache {
         }
     }
 
+    /// Removes what processes left that died while they wrote.
+    fn remove_leftovers(&self) {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_unfinished = path.extension().is_some_and(|end| end == "new");
+            let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let is_old = modified.is_ok_and(|modified| {
+                modified
+                    .elapsed()
+                    .is_ok_and(|elapsed| elapsed > LONGEST_WRITE)
+            });
+            if is_unfinished && is_old {
+                // Another process may have removed it.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
     /// Removes the items that were used longest ago until the others have at most `limit` bytes
     /// together. Returns what was removed.
     pub fn prune(&self, limit: u64) -> Result<Vec<CacheItem>> {
+        self.remove_leftovers();
         let items = self.items()?;
         let mut total: u64 = items.iter().map(|item| item.size).sum();
         let mut removed = Vec::new();

@@ -68,6 +68,22 @@ impl Record for u64 {
     }
 }
 
+impl Record for u32 {
+    const SIZE: usize = 4;
+
+    fn read(bytes: &[u8]) -> u32 {
+        Fields(bytes).u32()
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn example() -> u32 {
+        0x0102_0304
+    }
+}
+
 /// A list of records.
 pub(crate) enum Column<T> {
     Owned(Vec<T>),
@@ -119,7 +135,16 @@ impl<T: Record> Column<T> {
     /// The number of records at the start for which `is_before` is true; all that follow must be
     /// those for which it is false.
     pub(crate) fn partition_point(&self, is_before: impl Fn(T) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        self.partition_point_from(0, is_before)
+    }
+
+    /// The same for the records from a number on.
+    pub(crate) fn partition_point_from(
+        &self,
+        first: usize,
+        is_before: impl Fn(T) -> bool,
+    ) -> usize {
+        let (mut low, mut high) = (first, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
             if self.get(middle).is_some_and(&is_before) {

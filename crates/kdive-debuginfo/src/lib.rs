@@ -14,6 +14,7 @@ pub mod description;
 pub mod dwarf;
 pub mod elf;
 mod error;
+mod hash;
 pub mod kallsyms;
 pub mod macros;
 mod names;

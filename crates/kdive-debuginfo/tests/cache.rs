@@ -14,6 +14,7 @@ use kdive_debuginfo::cache::{CacheOutcome, IndexCache};
 use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::symbols::SymbolTable;
 
 const SOURCE: &str = "
 namespace outer { struct inner { int a; enum color { RED, BLUE = 7 } c; }; inner first; }
@@ -221,6 +222,85 @@ fn items_used_longest_ago_are_removed_first() {
     let elf = Arc::new(ElfFile::open(&sample.program("two.cc", &["-Wl,--build-id=0x07"])).unwrap());
     DwarfSource::open_with_cache(&elf, 0, Some(&small)).unwrap();
     assert_eq!(ids(&sample.cache), [0u8; 0]);
+}
+
+/// Everything that a table answers about the sample, at another place than it was linked at.
+fn symbol_answers(table: &SymbolTable) -> Vec<String> {
+    let mut answers: Vec<String> = table.iter().map(|symbol| format!("{symbol:?}")).collect();
+    for symbol in table.iter() {
+        answers.push(format!("{:?}", table.by_name(&symbol.name)));
+        answers.push(format!("{:?}", table.all_by_name(&symbol.name)));
+        for address in [symbol.address, symbol.address.wrapping_add(symbol.size / 2)] {
+            answers.push(format!("{:?}", table.by_address(address)));
+            answers.push(format!("{:?}", table.all_by_address(address)));
+        }
+    }
+    answers.push(format!("{:?}", table.by_name("missing")));
+    answers.push(format!("{:?}", table.by_address(1)));
+    answers
+}
+
+#[test]
+fn saved_symbols_answer_like_new_ones() {
+    let sample = Sample::new();
+    let local = "static __thread int counter; __thread long other;
+        int main() { return counter + (int)other; }";
+    let options = ["-g", "-Wl,--build-id"];
+    for program in [
+        sample.program("symbols.cc", &[]),
+        sample.compiler.compile("g++", local, "local.cc", &options),
+    ] {
+        let elf = Arc::new(ElfFile::open(&program).unwrap());
+        let open = |cache| SymbolTable::from_elf_with_cache(&elf, 0x7000_0000, cache).unwrap();
+        let expected = symbol_answers(&open(None));
+        assert!(expected.len() > 20);
+        let path = sample
+            .cache
+            .directory()
+            .join(format!("{}.symbols", hex(&program)));
+        assert!(!path.exists());
+        assert_eq!(symbol_answers(&open(Some(&sample.cache))), expected);
+        let good = fs::read(&path).unwrap();
+        assert_eq!(symbol_answers(&open(Some(&sample.cache))), expected);
+        assert_eq!(fs::read(&path).unwrap(), good);
+        // What is damaged is made again, wherever the damage is.
+        for number in 0..100 {
+            let mut damaged = good.clone();
+            damaged[good.len() * number / 100] ^= 0x55;
+            fs::write(&path, &damaged).unwrap();
+            assert_eq!(symbol_answers(&open(Some(&sample.cache))), expected);
+            assert_eq!(fs::read(&path).unwrap(), good);
+        }
+        // Those of a file of the same build ID that was stripped in another way are others.
+        let stripped = sample.compiler.path("stripped");
+        let mut strip = std::process::Command::new("strip");
+        common::run(
+            strip
+                .args(["--strip-unneeded", "-o"])
+                .args([&stripped, &program]),
+        );
+        let elf = Arc::new(ElfFile::open(&stripped).unwrap());
+        let without = SymbolTable::from_elf(&elf, 0).unwrap();
+        let with = SymbolTable::from_elf_with_cache(&elf, 0, Some(&sample.cache)).unwrap();
+        assert_eq!(symbol_answers(&with), symbol_answers(&without));
+    }
+}
+
+#[test]
+fn what_processes_left_that_died_long_ago_is_removed() {
+    let sample = Sample::new();
+    sample.open(&sample.program("left.cc", &[]));
+    let (old, new) = (".1-0.new", ".2-0.new");
+    for (name, age) in [(old, 7200), (new, 10)] {
+        let path = sample.cache.directory().join(name);
+        fs::write(&path, "part").unwrap();
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age))
+            .unwrap();
+    }
+    sample.open(&sample.program("more.cc", &["-DNAME=2"]));
+    assert!(!sample.cache.directory().join(old).exists());
+    assert!(sample.cache.directory().join(new).exists());
 }
 
 #[test]

@@ -208,3 +208,34 @@ fn objects_linked_with_ld_r_are_read_too() {
         assert_eq!(found[0].location, expected, "{name}");
     }
 }
+
+/// A relocation table that names the section which it relocates as its symbol table must not make
+/// that section wait for itself.
+#[test]
+fn a_section_that_is_relocated_with_itself_is_refused_at_once() {
+    const SHT_RELA: u32 = 4;
+    let compiler = Compiler::new();
+    let path = compiler.compile("gcc", SOURCE, "circle.c", &["-c", "-gdwarf-5"]);
+    let mut bytes = std::fs::read(path).unwrap();
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+    let headers = word(&bytes, 0x28) as usize;
+    let count = usize::from(u16::from_le_bytes(*bytes[0x3c..].first_chunk().unwrap()));
+    let mut tables = 0;
+    for header in (0..count).map(|number| headers + number * 64) {
+        if word(&bytes, header + 4) == SHT_RELA {
+            let target = word(&bytes, header + 44);
+            bytes[header + 40..header + 44].copy_from_slice(&target.to_le_bytes());
+            tables += 1;
+        }
+    }
+    assert!(tables > 5);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let elf = Arc::new(ElfFile::from_bytes("circle.o".as_ref(), bytes).unwrap());
+        let opened = DwarfSource::open(&elf, 0).map(|source| source.is_some());
+        sender.send(opened.map_err(|error| error.to_string()))
+    });
+    let opened = receiver.recv_timeout(std::time::Duration::from_secs(60));
+    let error = opened.expect("it hangs").unwrap_err();
+    assert!(error.contains("there is no symbol table"), "{error}");
+}

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use kdive_debuginfo::cache::{CacheItem, CacheOutcome, IndexCache};
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::symbols::SymbolTable;
 use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -95,8 +96,12 @@ pub(crate) fn add(py: Python<'_>, path: FilePath) -> PyResult<String> {
     let outcome = py
         .detach(|| {
             let file = Arc::new(ElfFile::open(&path.0)?);
-            let source = DwarfSource::open_with_cache(&file, 0, Some(&cache))?;
-            Ok(source.map(|source| source.cache_outcome()))
+            let Some(source) = DwarfSource::open_with_cache(&file, 0, Some(&cache))? else {
+                return Ok(None);
+            };
+            // What is saved of the symbols is saved when they are first needed.
+            SymbolTable::from_elf_with_cache(&file, 0, Some(&cache))?.is_empty();
+            Ok(Some(source.cache_outcome()))
         })
         .map_err(kdive_debuginfo::Error::into_python)?;
     Ok(match outcome {

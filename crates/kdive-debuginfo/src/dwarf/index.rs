@@ -15,6 +15,7 @@ use super::identity::Fingerprint;
 use super::scan::{Collected, Defect, Deferred, InlineNames, Named, ScanSections, Scanner};
 use crate::column::{Column, Fields, Record};
 use crate::description::{ObjectKinds, TypeKinds};
+use crate::hash::hash_name;
 use crate::progress::Indexing;
 
 /// What an entry is kept as.
@@ -673,14 +674,6 @@ fn merge_inline_names(collected: &mut [Collected]) -> HashMap<u64, u32, FixedSta
         .into_iter()
         .map(|(name, offset)| (offset, hash_name(&name)))
         .collect()
-}
-
-/// FNV-1a, folded: the hash is kept on disk, so it must never change.
-pub(super) fn hash_name(name: &[u8]) -> u32 {
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ (hash >> 32)) as u32
 }
 
 /// Sorts by a number, keeping the order of equal ones.

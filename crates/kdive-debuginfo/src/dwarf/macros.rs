@@ -9,8 +9,8 @@ use foldhash::fast::FixedState;
 use gimli::{AttributeValue, MacroEntry, MacroIter, MacroString};
 
 use super::file::{Slice, UnitView};
-use super::index::hash_name;
 use super::source::DwarfSource;
+use crate::hash::hash_name;
 use crate::macros::{MacroDefinition, MacroSource, MacroUnit};
 use crate::{Result, path_ends_with};
 

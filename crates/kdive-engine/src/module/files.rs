@@ -142,7 +142,8 @@ impl Module {
 
     /// The symbols of a file of this module.
     fn symbols(&self, file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
-        let symbols = SymbolTable::from_elf(file, bias)?;
+        let cache = IndexCache::of_user();
+        let symbols = SymbolTable::from_elf_with_cache(file, bias, cache.as_ref())?;
         Ok(match (self.kind(), self.address_ranges()) {
             (ModuleKind::Relocatable { .. }, Some(ranges)) if !ranges.is_empty() => {
                 symbols.within(&ranges)
