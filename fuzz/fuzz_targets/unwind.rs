@@ -172,8 +172,8 @@ impl Repeated<'_> {
 
     fn word(&self, address: u64) -> Option<u64> {
         let mut word = [0; 8];
-        for (byte, address) in word.iter_mut().zip(address..) {
-            *byte = self.byte(address)?;
+        for (offset, byte) in word.iter_mut().enumerate() {
+            *byte = self.byte(address.wrapping_add(offset as u64))?;
         }
         let word = u64::from_le_bytes(word);
         let (code, stack) = if self.is_kernel {
