@@ -117,7 +117,7 @@ impl Run<'_> {
 impl Search {
     /// The memory that one thread searches before results are put together.
     const CHUNK: u64 = 256 << 10;
-    const CHUNKS_PER_STEP: usize = 16;
+    const CHUNKS_PER_STEP: usize = 32;
     const PAGE: u64 = 4096;
     const LONGEST_REGEX_MATCH: u64 = 64 << 10;
 
@@ -234,18 +234,17 @@ impl Search {
     }
 
     fn search_in(&self, chunk: Chunk, start: u64, run: &mut Run, found: &mut Vec<Match>) {
+        if start > chunk.last {
+            return;
+        }
+        // Mostly all of it is there, or all of the chunk itself; if not it is read page by page.
+        if self.append(run, start, chunk.reach) || run.size as u64 > chunk.last - start {
+            self.search_run(run.bytes(), start, chunk.last, found);
+            return;
+        }
+        run.size = 0;
         let mut run_start = start;
         let mut page_start = start;
-        // Mostly all of a chunk is there; only if not it is read page by page.
-        if start <= chunk.last && self.append(run, start, chunk.last) {
-            let Some(next) = chunk.last.checked_add(1) else {
-                self.search_run(run.bytes(), run_start, chunk.last, found);
-                return;
-            };
-            page_start = next;
-        } else {
-            run.size = 0;
-        }
         while page_start <= chunk.reach {
             // A range may end within a page, so what is beyond the chunk is read by itself.
             let limit = if page_start <= chunk.last {
