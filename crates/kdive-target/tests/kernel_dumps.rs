@@ -2,10 +2,12 @@
 
 mod machine;
 
+use std::ops::ControlFlow;
+
 use kdive_target::search::{Pattern, Search};
 use kdive_target::{
     AddressSpace, Architecture, Error, ExcludedPages, OpenOptions, Target, TargetKind, open,
-    open_split,
+    open_split, verify::verify,
 };
 use machine::{Codec, EXCLUDED, KERNEL, Kdump, Load, MAPPED, NO_MEMORY, PAGE, PAGES};
 
@@ -364,6 +366,36 @@ fn images_of_physical_memory() {
             check_memory(&truncated, 1..40);
         }
     }
+}
+
+#[test]
+fn blocks_that_avml_left_out_are_like_excluded_pages() {
+    let bytes = machine::avml_of(&[(PAGE, 40 * PAGE), (43 * PAGE, PAGES * PAGE)]);
+    let target = open_bytes(&bytes);
+    let left_out = 41 * PAGE as u64;
+    let error = target.memory.read_u8(AddressSpace::Physical, left_out);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("AVML leaves out what is all zeros"),
+        "{error}"
+    );
+    let after = (PAGES * PAGE) as u64;
+    let error = target.memory.read_u8(AddressSpace::Physical, after);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("could not find"), "{error}");
+    let checked = verify(&target, |_, _| ControlFlow::Continue(()));
+    assert_eq!(checked.readable_bytes, ((PAGES - 4) * PAGE) as u64);
+    assert_eq!(checked.damages, []);
+    let options = OpenOptions {
+        excluded_pages: ExcludedPages::Zero,
+        ..OpenOptions::default()
+    };
+    let target = open(machine::file(&bytes).path(), &options).unwrap();
+    check_memory(&target, (1..40).chain(43..PAGES));
+    let zeros = target
+        .memory
+        .read_bytes(AddressSpace::Physical, 40 * PAGE as u64, 3 * PAGE);
+    assert_eq!(zeros.unwrap(), [0; 3 * PAGE]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
 use super::snappy_frames;
-use super::{OpenOptions, Target, TargetKind, Truncation};
+use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation};
 use crate::bytes::array_at;
 use crate::memory::Segment;
 use crate::notes::Notes;
@@ -47,6 +47,7 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
     let mut segments = Vec::new();
     let mut remarks = Vec::new();
     let mut truncation = None;
+    let mut end_of_compressed = 0;
     let mut at = 0;
     while at < source.size() {
         let header = source.read_up_to(at, HEADER_SIZE)?;
@@ -62,6 +63,7 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
             if frames.size() < range.size {
                 truncation = Some(Truncation::without_end(source.path(), source.size()));
             }
+            end_of_compressed = end_of_compressed.max(range.start.saturating_add(range.size));
             segments.push(Segment {
                 address: range.start,
                 size: range.size,
@@ -78,10 +80,32 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
         };
     }
     let memory = Memory::new();
+    if let Some(left_out) = left_out(source, end_of_compressed, options) {
+        memory.add_segments(AddressSpace::Physical, &[left_out]);
+    }
     memory.add_segments(AddressSpace::Physical, &segments);
     let mut target = into_target(source, memory, remarks, options);
     target.truncation = truncation.or_else(|| Truncation::of(&**source, at));
     Ok(target)
+}
+
+/// AVML leaves out blocks of 16 MiB that are all zeros, and doesn't say which of what is between its
+/// ranges were such blocks and what is no memory. All that is below the last range's end.
+fn left_out(source: &Arc<dyn Source>, size: u64, options: &OpenOptions) -> Option<Segment> {
+    let reader = FileSegment {
+        unsaved: match options.excluded_pages {
+            ExcludedPages::Fault => Unsaved::Fault(
+                "the page is not in the image (AVML leaves out what is all zeros or no memory)",
+            ),
+            ExcludedPages::Zero => Unsaved::Zero,
+        },
+        ..saved(source, 0, 0)
+    };
+    (size > 0).then(|| Segment {
+        address: 0,
+        size,
+        reader: Arc::new(reader),
+    })
 }
 
 fn saved(source: &Arc<dyn Source>, offset: u64, size: u64) -> FileSegment {

@@ -346,10 +346,14 @@ pub fn lime() -> Vec<u8> {
 
 /// The same ranges as AVML writes them.
 pub fn avml() -> Vec<u8> {
+    avml_of(&[(PAGE, 40 * PAGE), (40 * PAGE, PAGES * PAGE)])
+}
+
+/// An image of AVML that has these ranges, each given by its start and its end.
+pub fn avml_of(ranges: &[(usize, usize)]) -> Vec<u8> {
     let memory = memory();
-    let ranges = [(PAGE, 40 * PAGE), (40 * PAGE, memory.len())];
     let mut image = Vec::new();
-    for (start, end) in ranges {
+    for &(start, end) in ranges {
         image.extend(range_header("AVML", 2, start, end - start));
         let mut encoder = snap::write::FrameEncoder::new(Vec::new());
         encoder.write_all(&memory[start..end]).unwrap();
