@@ -1,10 +1,10 @@
 """What a diagnosis gets to work with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from kdive import FaultError, Object, ObjectAbsentError, OutOfBoundsError, Program
+from kdive import FaultError, Object, ObjectAbsentError, OutOfBoundsError, Program, ProgramFlags
 from kdive.helpers import ValidationError
 from kdive.lens.diagnosis import Damage, OptionsT
 from kdive.lens.needs import Needs, variable
@@ -36,6 +36,9 @@ class Context(Generic[OptionsT]):
         self.options = options
         self._needs = needs
         self._damages: list[Damage] = []
+        self._is_live = bool(prog.flags & ProgramFlags.IS_LIVE)
+        self.changed = 0
+        """How many things a running kernel changed while they were read."""
 
     def variable(self, name: str) -> Object:
         """Get a variable that the diagnosis has declared among its needs."""
@@ -61,6 +64,40 @@ class Context(Generic[OptionsT]):
         """
         with self.tolerate(where):
             yield from elements
+
+    def read(self, what: Callable[[], T], where: str, is_unchanged: Callable[[], bool]) -> T | None:
+        """Read something that a running kernel may free and use for something else while it is read.
+
+        >>> path = context.read(lambda: inode_path(inode), f"inode {hex(inode)}", lambda: page.mapping == mapping)
+
+        Args:
+            what: Reads it.
+            where: What is read, with its address.
+            is_unchanged: Looks again at what led there, afterwards.
+
+        Returns:
+            What was read; None if it can't be, which is noted as damage, or if the kernel changed it meanwhile, which
+            is counted.
+        """
+        with self.tolerate(where):
+            try:
+                value = what()
+            except DAMAGES:
+                if not self._was_changed(is_unchanged):
+                    raise
+            else:
+                if not self._was_changed(is_unchanged):
+                    return value
+            self.changed += 1
+        return None
+
+    def _was_changed(self, is_unchanged: Callable[[], bool]) -> bool:
+        if not self._is_live:
+            return False
+        try:
+            return not is_unchanged()
+        except DAMAGES:
+            return True
 
     def take_damages(self) -> list[Damage]:
         """Return the damage that was noted since the last call."""

@@ -35,6 +35,9 @@ class Needs:
     types: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     """Members of types, such as ``"struct task_struct.pid"``."""
+    optional_types: tuple[str, ...] = ()
+    """Types that it can do without. They are looked up before it runs, as all the others are: to find a type for the
+    first time may take seconds, in which a running kernel frees what a pointer to it led to."""
     architectures: tuple[Architecture, ...] = ()
     """Architectures that it knows; any if empty."""
     target: str = "any"
@@ -45,7 +48,7 @@ class Needs:
             (_IDENTIFIER, "kernel module", self.modules),
             (_IDENTIFIER, "variable", self.variables),
             (_IDENTIFIER, "symbol", self.symbols),
-            (_TYPE, "type", self.types),
+            (_TYPE, "type", (*self.types, *self.optional_types)),
             (_MEMBER, "member", self.members),
         ):
             for name in names:
@@ -59,6 +62,11 @@ class Needs:
         if self.kernel and not prog.flags & ProgramFlags.IS_LINUX_KERNEL:
             return "the target is not a Linux kernel"
         return self._wrong_target(prog) or self._missing_module(prog) or self._missing_name(prog)
+
+    def look_up(self, prog: Program) -> None:
+        """Find the types that it can do without, where they are."""
+        for name in self.optional_types:
+            has_type(prog, name)
 
     def _wrong_target(self, prog: Program) -> str | None:
         is_live = bool(prog.flags & ProgramFlags.IS_LIVE)

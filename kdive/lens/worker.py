@@ -7,7 +7,7 @@ from typing import Any
 
 from kdive import MissingDebugInfoError, Program
 from kdive.lens.context import DAMAGES, Context
-from kdive.lens.diagnosis import Diagnosis, Item, Options, Row
+from kdive.lens.diagnosis import Diagnosis, Item, Note, Options, Row
 from kdive.lens.result import Result, Status
 
 
@@ -31,6 +31,7 @@ def answer(prog: Program, diagnosis: Diagnosis[Any], options: Options) -> Iterat
         if missing is not None:
             yield End(Status.SKIPPED, missing)
             return
+        diagnosis.needs.look_up(prog)
         for item in diagnosis.answer(context):
             if isinstance(item, Row) and type(item) not in diagnosis.rows:
                 raise TypeError(
@@ -39,6 +40,10 @@ def answer(prog: Program, diagnosis: Diagnosis[Any], options: Options) -> Iterat
             yield from context.take_damages()
             yield item
         yield from context.take_damages()
+        if context.changed:
+            yield Note(
+                f"{context.changed} of what was read changed meanwhile, as a running kernel does, and was left out"
+            )
         yield End(Status.OK)
     except MemoryError:
         yield End(Status.FAILED, "it reached its limit of memory")

@@ -120,9 +120,13 @@ def test_a_connection_whose_manager_is_gone() -> None:
     prog = broken("rds-rdma", {address(ib_conn.i_cm_id): word(0xDEAD000000000000)})
     damaged = diagnose_damaged(prog, "rds")
     assert damaged.status == Status.PARTIAL
-    assert f"struct rds_connection {connection.rds_conn:#x}: " in damages(damaged)
-    assert len(rows(damaged, "Connection")) == 3
-    assert damaged.findings[0].sentence.startswith("3 of 3 RDS connections hang")
+    assert f"the managers of struct rds_connection {connection.rds_conn:#x}: " in damages(damaged)
+    # All else about it is known, and so is all about the others.
+    first, *others = rows(damaged, "Connection")
+    assert (first.rds_conn, first.ib_conn) == (connection.rds_conn, connection.ib_conn)
+    assert (first.state, first.rdma_cm_state) == ("RDS_CONN_CONNECTING", None)
+    assert others == rows(result, "Connection")[1:]
+    assert damaged.findings[0].sentence.startswith("4 of 4 RDS connections hang")
 
 
 def test_a_timer_list_that_loops() -> None:

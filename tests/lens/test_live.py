@@ -63,7 +63,9 @@ def diagnose_live(name: str, *arguments: str) -> Live:
     ran = lab.run_in_guest(script, scenario_name=name, memory_mib=2048, timeout_s=1800)
     diagnoses = json.loads(ran.output)["diagnoses"]
     results = [result_of_json(diagnosis) for diagnosis in diagnoses]
-    assert all(r.status == Status.OK for r in results), [
+    # What else the kernel does meanwhile may leave a structure unread; the values that must hold all the same are
+    # for the caller to compare.
+    assert all(r.status in (Status.OK, Status.PARTIAL) for r in results), [
         (diagnosis["name"], diagnosis["reason"], diagnosis["damages"]) for diagnosis in diagnoses
     ]
     return Live(ran.status, {result.name: result for result in results}, ran.truth)

@@ -243,6 +243,59 @@ def test_damage_makes_a_result_partial(prog: Program, in_this_process: bool) -> 
     assert result.checked == [Checked(2, "number")]
 
 
+def test_what_a_running_kernel_changes_is_left_out_and_is_no_damage() -> None:
+    """A value that was read is taken only if what led to it is the same afterwards."""
+
+    @made("changing")
+    def changing(context: Context[NoOptions]) -> Iterator[Item]:
+        def faults() -> int:
+            raise FaultError("address is not mapped", 0x1234)
+
+        for number, is_unchanged in enumerate((True, False)):
+            value = context.read(lambda: number, "a number", lambda: is_unchanged)  # noqa: B023
+            yield Number(-1 if value is None else value)
+            value = context.read(faults, f"fault {number}", lambda: is_unchanged)  # noqa: B023
+            yield Number(-2 if value is None else value)
+        context.read(lambda: 1, "a number", lambda: faults() == 1)
+
+    live = Program()
+    live.set_pid(os.getpid())
+    result = run_here(live, changing)
+    assert values(result) == [0, -2, -1, -2]
+    assert [damage.where for damage in result.damages] == ["fault 0"]
+    assert [note.text for note in result.notes] == [
+        "3 of what was read changed meanwhile, as a running kernel does, and was left out"
+    ]
+    # In a dump nothing changes, so nothing is looked at twice.
+    result = run_here(Program(), changing)
+    assert values(result) == [0, -2, 1, -2]
+    assert [damage.where for damage in result.damages] == ["fault 0", "fault 1"]
+    assert result.notes == []
+
+
+def test_types_that_a_diagnosis_can_do_without_are_looked_up_before_it_runs() -> None:
+    asked: list[str] = []
+
+    def finder(_prog: Program, _kinds: object, name: str, _file: str | None) -> None:
+        asked.append(name)
+
+    @diagnosis(
+        "optional",
+        "A test.",
+        rows=(Number,),
+        options=NoOptions,
+        needs=Needs(kernel=False, optional_types=("struct absent", "struct gone")),
+    )
+    def optional(_context: Context[NoOptions]) -> Iterator[Item]:
+        yield Number(len(asked))
+
+    prog = Program()
+    prog.register_type_finder("test", finder, enable_index=0)
+    result = run_here(prog, optional)
+    assert (result.status, values(result)) == (Status.OK, [2])
+    assert asked == ["absent", "gone"]
+
+
 def test_what_is_missing_skips(prog: Program) -> None:
     (result,) = run_all(prog, lacking)
     assert (result.status, result.rows) == (Status.SKIPPED, [])

@@ -229,6 +229,7 @@ _MODULES = {
         "nr_valid_pages",
         "obj_cgroup_was_handed_over",
         "page_mem_cgroup",
+        "page_memcg_data",
         "percpu_ref_is_dying",
         "percpu_ref_sum",
         "slab_page_obj_cgroups",
@@ -504,6 +505,7 @@ _MODULES = {
         "for_each_open_socket",
         "for_each_tcp_sock",
         "sock_memory_bytes",
+        "task_for_each_open_socket",
     ),
     "stack": (
         "LinuxKernelStack",

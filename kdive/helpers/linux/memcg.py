@@ -29,6 +29,7 @@ __all__ = (
     "nr_valid_pages",
     "obj_cgroup_was_handed_over",
     "page_mem_cgroup",
+    "page_memcg_data",
     "percpu_ref_is_dying",
     "percpu_ref_sum",
     "slab_page_obj_cgroups",
@@ -207,6 +208,14 @@ def page_mem_cgroup(page: Object) -> Object:
         return memcg_data_mem_cgroup(page.prog_, page.memcg_data.value_())
     except AttributeError:
         return page.mem_cgroup.read_()
+
+
+def page_memcg_data(page: Object) -> int:
+    """Get the word of a page that says what it is charged to: see `memcg_data_mem_cgroup()`.
+
+    :param page: ``struct page *``
+    """
+    return page.prog_.read_word(int(page) + _memcg_data_offset(page.prog_))
 
 
 def slab_page_obj_cgroups(page: Object, memcg_data: int) -> list[int]:

@@ -12,7 +12,13 @@ from kdive.helpers.linux.fs import for_each_file
 from kdive.helpers.linux.net import for_each_net, sk_fullsock, sk_nulls_for_each
 from kdive.helpers.linux.pid import for_each_task
 
-__all__ = ("OpenSocket", "for_each_open_socket", "for_each_tcp_sock", "sock_memory_bytes")
+__all__ = (
+    "OpenSocket",
+    "for_each_open_socket",
+    "for_each_tcp_sock",
+    "sock_memory_bytes",
+    "task_for_each_open_socket",
+)
 
 # The kernel's own limit of thash_entries is far below.
 _MAX_BUCKETS = 1 << 28
@@ -38,19 +44,26 @@ def for_each_open_socket(prog: Program) -> Iterator[OpenSocket]:
 
     Reads ``files`` of each task, once for threads that share it, and ``f_op``, which is ``socket_file_ops``.
     """
-    operations = prog.symbol("socket_file_ops").address
     seen = {0}
     for task in for_each_task(prog):
         files = task.files.value_()
-        if files in seen:
-            continue
-        seen.add(files)
-        for fd, file in for_each_file(task):
-            if file.f_op.value_() == operations:
-                sk = cast("struct socket *", file.private_data).sk.read_()
-                # A socket that is being closed has none any more.
-                if sk:
-                    yield OpenSocket(task, fd, file, sk)
+        if files not in seen:
+            seen.add(files)
+            yield from task_for_each_open_socket(task)
+
+
+def task_for_each_open_socket(task: Object) -> Iterator[OpenSocket]:
+    """Iterate over the sockets among the open files of a task.
+
+    :param task: ``struct task_struct *``
+    """
+    operations = task.prog_.symbol("socket_file_ops").address
+    for fd, file in for_each_file(task):
+        if file.f_op.value_() == operations:
+            sk = cast("struct socket *", file.private_data).sk.read_()
+            # A socket that is being closed has none any more.
+            if sk:
+                yield OpenSocket(task, fd, file, sk)
 
 
 @takes_program_or_default

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kdive import Object, Program
@@ -18,17 +19,19 @@ from kdive.helpers.linux.memcg import (
     memcg_data_mem_cgroup,
     nr_valid_pages,
     obj_cgroup_was_handed_over,
+    page_memcg_data,
     percpu_ref_sum,
     slab_page_obj_cgroups,
 )
 from kdive.helpers.linux.mm import compound_nr, pfn_to_page
+from kdive.helpers.linux.pid import for_each_task
 from kdive.helpers.linux.sock import (
     OpenSocket,
-    for_each_open_socket,
     for_each_tcp_sock,
     sock_memory_bytes,
+    task_for_each_open_socket,
 )
-from kdive.lens.context import DAMAGES, Context
+from kdive.lens.context import Context
 from kdive.lens.diagnosis import (
     Checked,
     Item,
@@ -139,14 +142,19 @@ def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
     total = nr_valid_pages(prog)
     limit = context.options.max_pages or total
     scan = _Scan(context, wanted)
-    for block in charged_pages(prog):
+    for block in context.walk(charged_pages(prog), "the pages"):
         scan.look_at(block, limit - scan.pages)
         yield Progress(scan.pages, total)
         if scan.pages >= limit:
             break
     for held in sorted(scan.groups.values(), key=lambda held: -held.pages):
-        with context.tolerate(f"struct mem_cgroup {held.memcg:#x}"):
-            yield _row(prog, held)
+        row = context.read(
+            partial(_row, prog, held),
+            f"page frame {held.first_pfn:#x} of struct mem_cgroup {held.memcg:#x}",
+            partial(_is_as_it_was, prog, held),
+        )
+        if row is not None:
+            yield row
     yield from _slab_objects(context, scan)
     sockets = list(_sockets(context, wanted))
     yield from sockets
@@ -167,12 +175,20 @@ class _Group:
     """Pages of one memory cgroup that belong together."""
 
     memcg: int
-    is_kernel: bool
+    memcg_data: int
     mapping: int
     """The ``struct address_space`` of a file; otherwise the flags that say what else it is."""
     first_pfn: int
     pages: int = 0
     mlocked: int = 0
+
+
+@dataclass(frozen=True)
+class _Charge:
+    """What an object of the kernel is charged to, through a ``struct obj_cgroup``."""
+
+    memcg: int
+    was_handed_over: bool
 
 
 class _Scan:
@@ -181,12 +197,13 @@ class _Scan:
     def __init__(self, context: Context[Any], wanted: set[int]) -> None:
         self.pages = 0
         self.groups: dict[tuple[int, int], _Group] = {}
-        self.objects: Counter[tuple[int, int]] = Counter()
-        """How many objects of a cache (``struct kmem_cache``) are charged through a ``struct obj_cgroup``."""
+        self.objects: Counter[tuple[int, _Charge]] = Counter()
+        """How many objects of a cache (``struct kmem_cache``) are charged to what."""
         self._context = context
         self._prog = prog = context.prog
         self._wanted = wanted
         self._memcg_of: dict[int, int] = {0: 0}
+        self._charge_of: dict[int, _Charge] = {}
         self._head = 1 << int(prog["PG_head"])
         self._mlocked = 1 << int(prog["PG_mlocked"])
 
@@ -213,7 +230,7 @@ class _Scan:
             pfn = block.first_pfn + position
             group = self.groups.get((word, mapping))
             if group is None:
-                group = _Group(self._memcg(word), bool(word & _MEMCG_DATA_KMEM), mapping, pfn)
+                group = _Group(self._memcg(word), word, mapping, pfn)
                 self.groups[word, mapping] = group
             pages = self._compound_pages(pfn) if flags & self._head else 1
             group.pages += pages
@@ -221,12 +238,29 @@ class _Scan:
                 group.mlocked += pages
 
     def _look_at_slab(self, pfn: int, word: int) -> None:
-        with self._context.tolerate(f"the slab of page frame {pfn:#x}"):
-            page = pfn_to_page(self._prog, pfn)
-            cache = as_slab(page).slab_cache.value_()
-            for objcg, count in Counter(slab_page_obj_cgroups(page, word)).items():
-                if objcg:
-                    self.objects[cache, objcg] += count
+        page = pfn_to_page(self._prog, pfn)
+        charged = self._context.read(
+            lambda: self._slab_objects(page, word),
+            f"the slab of page frame {pfn:#x}",
+            lambda: page_memcg_data(page) == word,
+        )
+        if charged is not None:
+            self.objects.update(charged)
+
+    def _slab_objects(self, page: Object, word: int) -> "Counter[tuple[int, _Charge]]":
+        """Count the objects of a slab by the cache that they are of and what they are charged to."""
+        cache = as_slab(page).slab_cache.value_()
+        charged: Counter[tuple[int, _Charge]] = Counter()
+        for objcg, count in Counter(slab_page_obj_cgroups(page, word)).items():
+            if objcg:
+                charged[cache, self._charge(objcg)] += count
+        return charged
+
+    def _charge(self, address: int) -> "_Charge":
+        if address not in self._charge_of:
+            objcg = Object(self._prog, "struct obj_cgroup *", address)
+            self._charge_of[address] = _Charge(int(objcg.memcg), obj_cgroup_was_handed_over(objcg))
+        return self._charge_of[address]
 
     def _compound_pages(self, pfn: int) -> int:
         """Get how many pages a compound page has: only its head is charged, for all of them."""
@@ -237,17 +271,16 @@ class _Scan:
     def _memcg(self, word: int) -> int:
         """Get the address of the memory cgroup that a page with this ``memcg_data`` is charged to; 0 if to none."""
         if word not in self._memcg_of:
-            try:
+            self._memcg_of[word] = 0
+            with self._context.tolerate(f"what pages with the memcg_data {word:#x} are charged to"):
                 self._memcg_of[word] = int(memcg_data_mem_cgroup(self._prog, word))
-            except DAMAGES:
-                self._memcg_of[word] = 0
         return self._memcg_of[word]
 
 
 def _row(prog: Program, group: _Group) -> PinnedPages:
     owner = Object(prog, "struct mem_cgroup *", group.memcg)
     inode = None
-    if group.is_kernel:
+    if group.memcg_data & _MEMCG_DATA_KMEM:
         kind = "kernel"
     elif group.mapping & _MAPPING_FLAGS:
         kind = "anonymous" if group.mapping & _MAPPING_ANON else "movable"
@@ -273,6 +306,15 @@ def _row(prog: Program, group: _Group) -> PinnedPages:
     )
 
 
+def _is_as_it_was(prog: Program, group: _Group) -> bool:
+    """Return whether the first page of a group is still charged to the same for the same."""
+    page = pfn_to_page(prog, group.first_pfn)
+    mapping = page.mapping.value_()
+    if mapping & _MAPPING_FLAGS:
+        mapping &= _MAPPING_FLAGS
+    return bool(page_memcg_data(page) == group.memcg_data and mapping == group.mapping)
+
+
 def _shown(path: bytes | None, inode: Object) -> str:
     if path is None:
         # A file without a name: deleted, or metadata of a file system. Its number identifies it.
@@ -287,20 +329,15 @@ def _shown(path: bytes | None, inode: Object) -> str:
 def _slab_objects(context: Context[MemcgPagesOptions], scan: _Scan) -> Iterator[SlabObjects]:
     """Sum up objects by memory cgroup and cache; those that removed memory cgroups left behind, or all."""
     prog = context.prog
-    sums: Counter[tuple[int, bool, int]] = Counter()
-    for (cache_address, address), count in scan.objects.items():
-        with context.tolerate(f"struct obj_cgroup {address:#x}"):
-            objcg = Object(prog, "struct obj_cgroup *", address)
-            sums[int(objcg.memcg), obj_cgroup_was_handed_over(objcg), cache_address] += count
-    for (memcg, is_handed_over, cache_address), count in sums.most_common():
-        if not (is_handed_over or context.options.every):
+    for (cache_address, charge), count in scan.objects.most_common():
+        if not (charge.was_handed_over or context.options.every):
             continue
         with context.tolerate(f"struct kmem_cache {cache_address:#x}"):
             cache = Object(prog, "struct kmem_cache *", cache_address)
             yield SlabObjects(
-                cgroup=_path(Object(prog, "struct mem_cgroup *", memcg)),
-                memcg=memcg,
-                handed_over=is_handed_over,
+                cgroup=_path(Object(prog, "struct mem_cgroup *", charge.memcg)),
+                memcg=charge.memcg,
+                handed_over=charge.was_handed_over,
                 cache=string(cache.name),
                 objects=count,
                 size_bytes=count * cache.size.value_(),
@@ -313,7 +350,7 @@ def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]
     if not has_member(prog, "struct sock.sk_memcg"):
         return
     seen: set[int] = set()
-    for opened in context.walk(for_each_open_socket(prog), "the open files of processes"):
+    for opened in _open_sockets(context):
         if int(opened.sk) not in seen:
             seen.add(int(opened.sk))
             with context.tolerate(f"struct sock {hex(opened.sk)}"):
@@ -322,6 +359,16 @@ def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]
         if int(sk) not in seen:
             with context.tolerate(f"struct sock {hex(sk)}"):
                 yield from _socket(sk, wanted, None)
+
+
+def _open_sockets(context: Context[Any]) -> Iterator[OpenSocket]:
+    tables = {0}
+    for task in context.walk(for_each_task(context.prog), "the tasks"):
+        with context.tolerate(f"the open files of task {hex(task)}"):
+            table = task.files.value_()
+            if table not in tables:
+                tables.add(table)
+                yield from task_for_each_open_socket(task)
 
 
 def _socket(sk: Object, wanted: set[int], opened: OpenSocket | None) -> Iterator[ChargedSocket]:

@@ -101,11 +101,16 @@ class RdsOptions(Options):
             "rds_sock_list": "struct list_head",
         },
         members=("struct rds_connection.c_hash_node", "struct rds_conn_path.cp_state"),
+        # Those of the connection managers; RDS over TCP has none.
+        optional_types=(
+            "struct rds_ib_connection",
+            "struct rdma_id_private",
+            "struct ib_cm_id",
+        ),
     ),
 )
 def rds(context: Context[RdsOptions]) -> Iterator[Item]:
     """Walk ``rds_conn_hash``, which holds the connections of all network namespaces."""
-    _look_up_types(context.prog)
     rows = []
     connections = context.walk(_connections(context), "the hash of connections")
     for connection in connections:
@@ -132,17 +137,6 @@ def rds(context: Context[RdsOptions]) -> Iterator[Item]:
     yield Checked(count, "socket")
 
 
-def _look_up_types(prog: Program) -> None:
-    """Find the types of the connection managers before any pointer to them is read.
-
-    To find a type for the first time may take seconds, in which a running kernel gives up a connection and frees what
-    the pointer led to.
-    """
-    for name in ("struct rds_ib_connection", "struct rdma_id_private", "struct ib_cm_id"):
-        with contextlib.suppress(LookupError):
-            prog.type(name)
-
-
 def _connections(context: Context[Any]) -> Iterator[Object]:
     for number, bucket in enumerate(context.variable("rds_conn_hash")):
         if bucket.first:
@@ -159,16 +153,21 @@ def _paths(context: Context[Any], connection: Object) -> Iterator[Connection]:
         count = min(max(connection.c_npaths.value_(), 1), _MAX_PATHS)
         for number in range(count):
             with context.tolerate(f"path {number} of struct rds_connection {hex(connection)}"):
-                yield _row(connection, paths + number, number)
+                yield _row(context, connection, paths + number, number)
 
 
-def _row(connection: Object, path: Object, number: int) -> Connection:
-    prog = connection.prog_
+def _row(context: Context[Any], connection: Object, path: Object, number: int) -> Connection:
+    prog = context.prog
     transport = string(connection.c_trans.t_name)
     state = path.cp_state.counter.value_()
     managers = _Managers()
     if transport == "infiniband":
-        managers = _managers(prog, path.cp_transport_data.read_())
+        # A connection that is given up loses them before it is gone itself.
+        with (
+            context.tolerate(f"the managers of struct rds_connection {hex(connection)}"),
+            contextlib.suppress(LookupError),
+        ):
+            managers.find(path.cp_transport_data.read_())
     return Connection(
         transport=transport,
         rds_conn=int(connection),
@@ -213,7 +212,7 @@ def _connected_s(prog: Program, path: Object) -> int | None:
     return None if start is None else ktime_get_real_seconds(prog).value_() - start.value_()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Managers:
     """The connection managers below RDS; None where one is not there or its types are not known."""
 
@@ -223,31 +222,22 @@ class _Managers:
     ib_cm_id: int | None = None
     ib_cm_state: str | None = None
 
-
-def _managers(prog: Program, transport_data: Object) -> _Managers:
-    if not transport_data:
-        return _Managers()
-    address = int(transport_data)
-    try:
-        ib_conn = cast("struct rds_ib_connection *", transport_data)
-    except LookupError:
-        return _Managers(address)
-    cm_id = ib_conn.i_cm_id.read_()
-    if not cm_id:
-        return _Managers(address)
-    try:
+    def find(self, transport_data: Object) -> None:
+        """Follow the pointers from one to the next. What was found stays when one of them can't be followed."""
+        if not transport_data:
+            return
+        self.ib_conn = int(transport_data)
+        cm_id = cast("struct rds_ib_connection *", transport_data).i_cm_id.read_()
+        if not cm_id:
+            return
+        self.cm_id = int(cm_id)
         private = container_of(cm_id, "struct rdma_id_private", "id")
-    except LookupError:
-        return _Managers(address, int(cm_id))
-    rdma_cm_state = _enumerator(private.state)
-    ib_address = private.cm_id.ib.value_()
-    if not ib_address:
-        return _Managers(address, int(cm_id), rdma_cm_state)
-    try:
-        ib_cm_id = Object(prog, "struct ib_cm_id *", ib_address)
-    except LookupError:
-        return _Managers(address, int(cm_id), rdma_cm_state, ib_address)
-    return _Managers(address, int(cm_id), rdma_cm_state, ib_address, _enumerator(ib_cm_id.state))
+        self.rdma_cm_state = _enumerator(private.state)
+        ib_cm_id = cast("struct ib_cm_id *", private.cm_id.ib)
+        if not ib_cm_id:
+            return
+        self.ib_cm_id = int(ib_cm_id)
+        self.ib_cm_state = _enumerator(ib_cm_id.state)
 
 
 def _enumerator(value: Object) -> str:
