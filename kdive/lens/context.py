@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kdive import FaultError, Object, ObjectAbsentError, OutOfBoundsError, Program, ProgramFlags
 from kdive.helpers import ValidationError
@@ -37,6 +37,8 @@ class Context(Generic[OptionsT]):
         self._needs = needs
         self._damages: list[Damage] = []
         self._is_live = bool(prog.flags & ProgramFlags.IS_LIVE)
+        self.damaged = 0
+        """How much damage was noted."""
         self.changed = 0
         """How many things a running kernel changed while they were read."""
 
@@ -53,7 +55,7 @@ class Context(Generic[OptionsT]):
         Args:
             where: What is read, with its address.
         """
-        return _Tolerance(where, self._damages)
+        return _Tolerance(where, self)
 
     def walk(self, elements: Iterable[T], where: str) -> Iterator[T]:
         """Iterate until the end or until the walk can't go on, which is noted as damage.
@@ -64,6 +66,18 @@ class Context(Generic[OptionsT]):
         """
         with self.tolerate(where):
             yield from elements
+
+    def walk_all(self, parts: Iterable[Iterable[T]], where: str) -> Iterator[T]:
+        """Iterate over the elements of several walks, such as one for each bucket of a hash table.
+
+        A part that can't be walked to its end is noted as damage, and the walk goes on with the next.
+
+        Args:
+            parts: The walks.
+            where: What is walked over, with its address.
+        """
+        for part in self.walk(parts, where):
+            yield from self.walk(part, where)
 
     def read(self, what: Callable[[], T], where: str, is_unchanged: Callable[[], bool]) -> T | None:
         """Read something that a running kernel may free and use for something else while it is read.
@@ -99,6 +113,11 @@ class Context(Generic[OptionsT]):
         except DAMAGES:
             return True
 
+    def note(self, damage: Damage) -> None:
+        """Note damage."""
+        self._damages.append(damage)
+        self.damaged += 1
+
     def take_damages(self) -> list[Damage]:
         """Return the damage that was noted since the last call."""
         damages = self._damages.copy()
@@ -109,9 +128,9 @@ class Context(Generic[OptionsT]):
 class _Tolerance:
     """Catches the exceptions of `DAMAGES` and notes them."""
 
-    def __init__(self, where: str, damages: list[Damage]) -> None:
+    def __init__(self, where: str, context: Context[Any]) -> None:
         self._where = where
-        self._damages = damages
+        self._context = context
 
     def __enter__(self) -> None:
         pass
@@ -124,5 +143,5 @@ class _Tolerance:
     ) -> bool:
         if kind is None or not issubclass(kind, DAMAGES):
             return False
-        self._damages.append(Damage(self._where, str(error)))
+        self._context.note(Damage(self._where, str(error)))
         return True

@@ -2,6 +2,7 @@
 """Walks over the sockets of the system (``struct sock``, include/net/sock.h)."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from kdive import Object, Program, cast, sizeof
@@ -74,6 +75,11 @@ def for_each_tcp_sock(prog: Program) -> Iterator[Object]:
 
     :return: Iterator of ``struct sock *`` objects.
     """
+    return chain.from_iterable(tcp_sock_buckets(prog))
+
+
+def tcp_sock_buckets(prog: Program) -> Iterator[Iterator[Object]]:
+    """Iterate as `for_each_tcp_sock()` does, over each bucket apart: one of them may be damaged."""
     tables = {}
     for net in for_each_net(prog):
         table = net.ipv4.tcp_death_row.hashinfo.read_()
@@ -91,9 +97,9 @@ def for_each_tcp_sock(prog: Program) -> Iterator[Object]:
                 # An empty list is a number with its lowest bit set.
                 if head & 1:
                     continue
-                for sk in sk_nulls_for_each(buckets[first + position].chain.address_of_()):
-                    if sk_fullsock(sk):
-                        yield sk
+                yield filter(
+                    sk_fullsock, sk_nulls_for_each(buckets[first + position].chain.address_of_())
+                )
 
 
 def sock_memory_bytes(sk: Object) -> int:

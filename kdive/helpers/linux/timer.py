@@ -2,6 +2,7 @@
 """The timer wheel and high-resolution timers (kernel/time/timer.c, include/linux/hrtimer_defs.h)."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from kdive import Object, Program
 from kdive.helpers.common.prog import takes_program_or_default
@@ -40,11 +41,19 @@ def timer_base_for_each(base: Object) -> Iterator[Object]:
     :param base: ``struct timer_base *``
     :return: Iterator of ``struct timer_list *`` objects.
     """
+    return chain.from_iterable(timer_base_buckets(base))
+
+
+def timer_base_buckets(base: Object) -> Iterator[Iterator[Object]]:
+    """Iterate over the timers on a base of the timer wheel, those of each bucket apart: one of them may be damaged.
+
+    :param base: ``struct timer_base *``
+    """
     # All heads of lists are read at once: most of them are empty.
     for bucket in base.vectors.read_():
         if bucket.first:
             # The first node points back to the head, whose address a copy does not have.
-            yield from hlist_for_each_entry("struct timer_list", bucket, "entry")
+            yield hlist_for_each_entry("struct timer_list", bucket, "entry")
 
 
 def hrtimer_clock_base_for_each(clock_base: Object) -> Iterator[Object]:

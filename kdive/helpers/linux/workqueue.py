@@ -2,6 +2,7 @@
 """Work queues: queues, pools, workers, pending and delayed work (kernel/workqueue.c)."""
 
 from collections.abc import Iterator
+from itertools import chain
 from operator import index
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from kdive.helpers.linux.idr import idr_find, idr_for_each_entry
 from kdive.helpers.linux.kthread import kthread_data
 from kdive.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
 from kdive.helpers.linux.percpu import per_cpu
-from kdive.helpers.linux.timer import timer_base_for_each, timer_base_names
+from kdive.helpers.linux.timer import timer_base_buckets, timer_base_names
 
 __all__ = (
     "DelayedWorkTimer",
@@ -251,18 +252,23 @@ def for_each_delayed_work_timer(prog: Program, cpu: IntegerLike) -> Iterator[Del
 
     :param cpu: CPU number.
     """
-    number = index(cpu)
+    return chain.from_iterable(delayed_work_timer_buckets(prog, index(cpu)))
+
+
+def delayed_work_timer_buckets(prog: Program, cpu: int) -> Iterator[Iterator[DelayedWorkTimer]]:
+    """Iterate as `for_each_delayed_work_timer()` does, over each bucket apart: one of them may be damaged."""
     function = prog.symbol("delayed_work_timer_fn").address
     now = prog["jiffies"].value_()
     half = 1 << 8 * prog.address_size() - 1
-    for name, base in zip(
-        timer_base_names(prog), per_cpu(prog["timer_bases"], number), strict=True
-    ):
-        for timer in timer_base_for_each(base.address_of_()):
-            if timer.function.value_() != function:
-                continue
-            # Jiffies wrap around, so their difference is a signed number.
-            remaining = (timer.expires.value_() - now + half) % (2 * half) - half
-            yield DelayedWorkTimer(
-                number, name, timer, container_of(timer, "struct delayed_work", "timer"), remaining
-            )
+
+    def delayed_works(name: str, bucket: Iterator[Object]) -> Iterator[DelayedWorkTimer]:
+        for timer in bucket:
+            if timer.function.value_() == function:
+                # Jiffies wrap around, so their difference is a signed number.
+                remaining = (timer.expires.value_() - now + half) % (2 * half) - half
+                work = container_of(timer, "struct delayed_work", "timer")
+                yield DelayedWorkTimer(cpu, name, timer, work, remaining)
+
+    for name, base in zip(timer_base_names(prog), per_cpu(prog["timer_bases"], cpu), strict=True):
+        for bucket in timer_base_buckets(base.address_of_()):
+            yield delayed_works(name, bucket)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kdive import Object, Program
+from kdive import Object
 from kdive.helpers.linux.cpumask import for_each_possible_cpu
 from kdive.helpers.linux.device import MAJOR, MINOR
 from kdive.helpers.linux.fs import (
@@ -49,7 +49,9 @@ class FileSystem(Row, title="File systems", layout="record"):
         "the UUID in its metadata, where the kernel keeps one", "METADATA UUID"
     )
     address: int = column("struct btrfs_fs_devices", hexadecimal=True)
-    state: str = column("mounted; DETACHED: open, but mounted nowhere; or closed")
+    state: str = column(
+        "mounted; DETACHED: open, but mounted nowhere; closed; unknown if its mounts can't be read"
+    )
     opened: int = column("how often it is open: at least once while it lives")
     num_devices: int = column("devices known")
     open_devices: int = column("devices open")
@@ -166,13 +168,11 @@ def btrfs(context: Context[BtrfsOptions]) -> Iterator[Item]:
         with context.tolerate(f"struct btrfs_fs_devices {hex(devices)}"):
             count += 1
             uuid = uuid_text(devices.fsid)
-            fs_info = devices.fs_info.read_()
-            sb = fs_info.sb.read_() if fs_info else None
-            mounts = list(_mounts(context, uuid, sb)) if sb else []
-            system = _file_system(uuid, devices, fs_info, mounts)
+            system, sb, mounts = _read(context, uuid, devices)
             yield system
             if sb:
-                yield _super_block(uuid, sb)
+                with context.tolerate(f"struct super_block {hex(sb)}"):
+                    yield _super_block(uuid, sb)
             yield from mounts
             found = list(_devices(context, uuid, devices))
             yield from found
@@ -183,17 +183,31 @@ def btrfs(context: Context[BtrfsOptions]) -> Iterator[Item]:
     holders = list(_holders(context, to_search)) if to_search else []
     yield from holders
     for system, names in orphans:
-        yield _detached(
-            context.prog, system, names, [h for h in holders if h.fs_uuid == system.fs_uuid]
-        )
+        yield _detached(context, system, names, [h for h in holders if h.fs_uuid == system.fs_uuid])
     yield Checked(count, "file system")
 
 
-def _file_system(uuid: str, devices: Object, fs_info: Object, mounts: list[Mount]) -> FileSystem:
+def _read(
+    context: Context[Any], uuid: str, devices: Object
+) -> tuple[FileSystem, Object | None, list[Mount]]:
+    """Read a file system with its super block, if it is open, and its mounts."""
+    fs_info = devices.fs_info.read_()
+    sb = None
+    mounts: list[Mount] = []
+    before = context.damaged
+    with context.tolerate(f"struct btrfs_fs_info {hex(fs_info)}"):
+        sb = fs_info.sb.read_() if fs_info else None
+        mounts = list(_mounts(context, uuid, sb)) if sb else []
     if any(not mount.detached for mount in mounts):
         state = "mounted"
+    elif context.damaged > before:
+        state = "unknown"
     else:
         state = "DETACHED" if devices.opened.value_() else "closed"
+    return _file_system(uuid, devices, fs_info if sb else None, state), sb, mounts
+
+
+def _file_system(uuid: str, devices: Object, fs_info: Object | None, state: str) -> FileSystem:
     return FileSystem(
         fs_uuid=uuid,
         metadata_uuid=uuid_text(devices.metadata_uuid)
@@ -213,7 +227,7 @@ def _file_system(uuid: str, devices: Object, fs_info: Object, mounts: list[Mount
         fsid_change=_flag(devices, "fsid_change"),
         temp_fsid=_flag(devices, "temp_fsid"),
         seeding=bool(devices.seeding),
-        fs_info=int(fs_info),
+        fs_info=devices.fs_info.value_(),
         fs_state=fs_info.fs_state.value_() if fs_info else None,
         fs_flags=fs_info.flags.value_() if fs_info else None,
         mount_options=fs_info.mount_opt.value_() if fs_info else None,
@@ -310,24 +324,34 @@ def _state(bits: int) -> str:
 def _holders(context: Context[Any], wanted: dict[int, str]) -> Iterator[Holder]:
     """Find what processes hold of super blocks: their directories, open files and mapped files."""
     for task in context.walk(for_each_task(context.prog), "the tasks"):
-        with context.tolerate(f"task {hex(task)}"):
-            leader = task.group_leader.read_()
-            is_leader = int(leader) == int(task)
-            fs = task.fs.read_()
-            # Threads usually share these with their leader; those that don't are looked at by themselves.
-            if fs and (is_leader or int(fs) != int(leader.fs)):
-                for how in ("pwd", "root"):
-                    path = fs.member_(how)
-                    uuid = _uuid_of(path.mnt.mnt_sb if path.mnt else None, wanted)
-                    if uuid:
-                        yield _holder(uuid, task, "cwd" if how == "pwd" else how, d_path(path))
-            if task.files and (is_leader or int(task.files) != int(leader.files)):
+        # Threads usually share these with their leader; those that don't are looked at by themselves.
+        with context.tolerate(f"the directories of task {hex(task)}"):
+            if _is_own(task, "fs"):
+                yield from _directories(task, wanted)
+        with context.tolerate(f"the open files of task {hex(task)}"):
+            if _is_own(task, "files"):
                 for number, file in for_each_file(task):
                     uuid = _uuid_of(file.f_path.mnt.mnt_sb, wanted)
                     if uuid:
                         yield _holder(uuid, task, f"fd {number}", d_path(file.f_path))
-            if is_leader and task.mm:
+        with context.tolerate(f"the mapped files of task {hex(task)}"):
+            if _is_own(task, "mm"):
                 yield from _mappings(task, wanted)
+
+
+def _is_own(task: Object, name: str) -> bool:
+    """Return whether a task has a structure that is not that of the leader of its threads."""
+    pointer = task.member_(name).value_()
+    leader = task.group_leader.read_()
+    return bool(pointer) and (leader == task or pointer != leader.member_(name).value_())
+
+
+def _directories(task: Object, wanted: dict[int, str]) -> Iterator[Holder]:
+    for how, name in (("cwd", "pwd"), ("root", "root")):
+        path = task.fs.member_(name)
+        uuid = _uuid_of(path.mnt.mnt_sb if path.mnt else None, wanted)
+        if uuid:
+            yield _holder(uuid, task, how, d_path(path))
 
 
 def _mappings(task: Object, wanted: dict[int, str]) -> Iterator[Holder]:
@@ -352,7 +376,7 @@ def _holder(uuid: str, task: Object, how: str, path: bytes) -> Holder:
 
 
 def _detached(
-    prog: Program, system: FileSystem, devices: list[str], holders: list[Holder]
+    context: Context[Any], system: FileSystem, devices: list[str], holders: list[Holder]
 ) -> Finding:
     evidence = [f"opened is {system.opened}, and no mount of it is in a mount namespace"]
     evidence += [
@@ -362,11 +386,13 @@ def _detached(
         evidence.append(f"{count_text(len(holders) - _HOLDERS_NAMED, 'more holder')} below")
     if not holders:
         evidence.append("no process holds it; a loop device, a swap file or the kernel itself may")
-    refused = [
-        record.text.decode(errors="replace")
-        for record in get_printk_records(prog)
-        if _DUPLICATE.match(record.text)
-    ]
+    refused = []
+    with context.tolerate("the kernel's log"):
+        refused = [
+            record.text.decode(errors="replace")
+            for record in get_printk_records(context.prog)
+            if _DUPLICATE.match(record.text)
+        ]
     evidence += [f"the kernel has refused another device: {text}" for text in refused[-1:]]
     return Finding(
         Severity.CRITICAL if refused else Severity.WARNING,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kdive.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cpu
-from kdive.helpers.linux.workqueue import for_each_delayed_work_timer, workqueue_name
+from kdive.helpers.linux.workqueue import delayed_work_timer_buckets, workqueue_name
 from kdive.lens.clock import jiffies_per_second
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import (
@@ -71,8 +71,8 @@ def delayed_works(context: Context[DelayedWorksOptions]) -> Iterator[Item]:
     stuck = []
     count = 0
     for cpu in possible:
-        for timer in context.walk(
-            for_each_delayed_work_timer(prog, cpu), f"the timers of CPU {cpu}"
+        for timer in context.walk_all(
+            delayed_work_timer_buckets(prog, cpu), f"the timers of CPU {cpu}"
         ):
             with context.tolerate(f"delayed work {hex(timer.work)}"):
                 count += 1

@@ -95,10 +95,12 @@ def ib_mad(context: Context[IbMadOptions]) -> Iterator[Item]:
         with context.tolerate(f"struct ib_mad_port_private {hex(port)}"):
             device = string(port.device.name)
             for number, qp_info in enumerate(port.qp_info):
-                if not qp_info.qp:
-                    continue
-                count += 1
-                yield from _queue_pair(context, device, port.port_num.value_(), number, qp_info)
+                with context.tolerate(f"struct ib_mad_qp_info {hex(qp_info.address_of_())}"):
+                    if qp_info.qp:
+                        count += 1
+                        yield from _queue_pair(
+                            context, device, port.port_num.value_(), number, qp_info
+                        )
     yield Checked(count, "queue pair")
 
 

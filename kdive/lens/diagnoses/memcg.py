@@ -41,8 +41,10 @@ _EVIDENCE = 5
 class Summary(Row, title="Memory cgroups", layout="record"):
     """How many memory cgroups there are."""
 
-    active: int = column("cgroups below the root that were not removed", "Active")
-    dying: int = column("cgroups that were removed and live on, as the kernel counts them", "Dying")
+    active: int | None = column("cgroups below the root that were not removed", "Active")
+    dying: int | None = column(
+        "cgroups that were removed and live on, as the kernel counts them", "Dying"
+    )
     zombies: int = column("those of them found in the tree of memory cgroups", "Zombies")
     charged_bytes: int = column("memory charged to zombies, in bytes", "Memory of zombies")
     percpu_bytes: int = column(
@@ -76,7 +78,7 @@ class MemoryCgroup(Row, title="Zombies"):
         "objects of the kernel, in bytes; those of a zombie have gone to its parent since", "slab"
     )
     sock_bytes: int | None = column("buffers of sockets, in bytes", "sockets")
-    percpu_bytes: int = column("per-CPU memory that it takes by itself, in bytes", "per-CPU")
+    percpu_bytes: int | None = column("per-CPU memory that it takes by itself, in bytes", "per-CPU")
 
 
 class MemcgOptions(Options):
@@ -102,7 +104,9 @@ class MemcgOptions(Options):
 def memcg(context: Context[MemcgOptions]) -> Iterator[Item]:
     """Walk the tree of memory cgroups, where zombies stay below their parents until the last reference is gone."""
     prog = context.prog
-    percpu_bytes = _percpu_bytes(prog)
+    percpu_bytes = None
+    with context.tolerate("the counts of CPUs and nodes"):
+        percpu_bytes = _percpu_bytes(prog)
     zombies = []
     count = 0
     for group in context.walk(for_each_mem_cgroup(prog), "the tree of memory cgroups"):
@@ -114,24 +118,28 @@ def memcg(context: Context[MemcgOptions]) -> Iterator[Item]:
                 yield row
                 if is_zombie:
                     zombies.append(row)
-    root = prog["root_mem_cgroup"].css.cgroup.root.cgrp
+    active = dying = None
+    with context.tolerate("the cgroup of root_mem_cgroup"):
+        active = prog["root_mem_cgroup"].css.cgroup.root.cgrp.nr_descendants.value_()
+        dying = nr_dying_mem_cgroups(prog)
     summary = Summary(
-        active=root.nr_descendants.value_(),
-        dying=nr_dying_mem_cgroups(prog),
+        active=active,
+        dying=dying,
         zombies=len(zombies),
         charged_bytes=sum(row.charged_bytes for row in zombies),
-        percpu_bytes=sum(row.percpu_bytes for row in zombies),
+        percpu_bytes=sum(row.percpu_bytes or 0 for row in zombies),
     )
     yield summary
     if zombies:
         yield Note(
             "the kernel does not record when a cgroup was removed; their IDs tell which was made first"
         )
-        yield _finding(prog, summary, zombies)
+        with context.tolerate("the size of the memory"):
+            yield _finding(prog, summary, zombies)
     yield Checked(count, "memory cgroup")
 
 
-def _row(prog: Program, group: Object, percpu_bytes: int) -> MemoryCgroup:
+def _row(prog: Program, group: Object, percpu_bytes: int | None) -> MemoryCgroup:
     page_bytes = prog["PAGE_SIZE"].value_()
     cgroup = group.css.cgroup.read_()
 

@@ -27,9 +27,9 @@ from kdive.helpers.linux.mm import compound_nr, pfn_to_page
 from kdive.helpers.linux.pid import for_each_task
 from kdive.helpers.linux.sock import (
     OpenSocket,
-    for_each_tcp_sock,
     sock_memory_bytes,
     task_for_each_open_socket,
+    tcp_sock_buckets,
 )
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import (
@@ -355,7 +355,7 @@ def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]
             seen.add(int(opened.sk))
             with context.tolerate(f"struct sock {hex(opened.sk)}"):
                 yield from _socket(opened.sk, wanted, opened)
-    for sk in context.walk(for_each_tcp_sock(prog), "the TCP connections"):
+    for sk in context.walk_all(tcp_sock_buckets(prog), "the TCP connections"):
         if int(sk) not in seen:
             with context.tolerate(f"struct sock {hex(sk)}"):
                 yield from _socket(sk, wanted, None)

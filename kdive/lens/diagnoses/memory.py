@@ -1,6 +1,6 @@
 """Where the memory is: what the kernel counts it for (mm/vmstat.c), and how much it counts for nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kdive import Object, Program
 from kdive.helpers.linux.hugetlb import for_each_hstate, huge_page_size
@@ -37,42 +37,22 @@ def memory(context: Context[NoOptions]) -> Iterator[Item]:
     prog = context.prog
     page_bytes = prog["PAGE_SIZE"].value_()
     total = totalram_pages(prog) * page_bytes
-    shared = _state(prog, "NR_SHMEM")
-    stacks_bytes = _state(prog, "NR_KERNEL_STACK_KB") * _KIB
-    uses = {
-        "free": (_state(prog, "NR_FREE_PAGES") * page_bytes, "NR_FREE_PAGES"),
-        "page cache": (
-            (_state(prog, "NR_FILE_PAGES") - shared) * page_bytes,
-            "NR_FILE_PAGES - NR_SHMEM",
-        ),
-        "shared memory": (shared * page_bytes, "NR_SHMEM"),
-        "anonymous": (_state(prog, "NR_ANON_MAPPED") * page_bytes, "NR_ANON_MAPPED"),
-        "slab, reclaimable": (
-            _state(prog, "NR_SLAB_RECLAIMABLE_B") * page_bytes,
-            "NR_SLAB_RECLAIMABLE_B",
-        ),
-        "slab, unreclaimable": (
-            _state(prog, "NR_SLAB_UNRECLAIMABLE_B") * page_bytes,
-            "NR_SLAB_UNRECLAIMABLE_B",
-        ),
-        "kernel stacks": (stacks_bytes, "NR_KERNEL_STACK_KB"),
-        "page tables": (_state(prog, "NR_PAGETABLE") * page_bytes, "NR_PAGETABLE"),
-    }
-    for kind, pages_of, source in _COUNTED_ELSEWHERE:
-        try:
-            size = pages_of(prog) * page_bytes
-        except LookupError:
-            yield Note(f"{kind} memory is not known: the kernel keeps no symbol for {source}")
-            continue
-        # Stacks are made of vmalloc pages, so they would count twice.
-        uses[kind] = max(0, size - stacks_bytes) if kind == "vmalloc" else size, source
+    uses: dict[str, tuple[int, str]] = {}
+    for kind, pages_of, source in _USES:
+        with context.tolerate(source):
+            try:
+                uses[kind] = pages_of(prog) * page_bytes, source
+            except LookupError:
+                yield Note(f"{kind} memory is not known: the kernel keeps no symbol for {source}")
     for hstate in context.walk(for_each_hstate(prog), "the sizes of huge pages"):
-        size = huge_page_size(hstate).value_()
-        count = hstate.nr_huge_pages.value_()
-        if count:
-            uses[f"huge pages of {size // _KIB} KiB"] = count * size, "hstates[].nr_huge_pages"
-    rest = total - sum(size for size, _ in uses.values())
-    uses["not accounted for"] = rest, "_totalram_pages - all of the above"
+        with context.tolerate(f"struct hstate {hex(hstate)}"):
+            size = huge_page_size(hstate).value_()
+            count = hstate.nr_huge_pages.value_()
+            if count:
+                uses[f"huge pages of {size // _KIB} KiB"] = count * size, "hstates[].nr_huge_pages"
+    if not context.damaged:
+        rest = total - sum(size for size, _ in uses.values())
+        uses["not accounted for"] = rest, "_totalram_pages - all of the above"
     for kind, (size, source) in uses.items():
         yield Use(kind, size, round(size * 100 / max(total, 1), 1), source)
     yield Checked(total // page_bytes, "page")
@@ -92,11 +72,34 @@ def _percpu_pages(prog: Program) -> int:
     return int(populated * variable(prog, "pcpu_nr_units", "int").value_())
 
 
+def _stack_pages(prog: Program) -> int:
+    return _state(prog, "NR_KERNEL_STACK_KB") * _KIB // int(prog["PAGE_SIZE"])
+
+
 def _vmalloc_pages(prog: Program) -> int:
-    return int(variable(prog, "nr_vmalloc_pages", "atomic_long_t").counter.value_())
+    pages = variable(prog, "nr_vmalloc_pages", "atomic_long_t").counter.value_()
+    # Stacks are made of vmalloc pages, so they would count twice.
+    return max(0, int(pages) - _stack_pages(prog))
 
 
-_COUNTED_ELSEWHERE = (
+def _counter(name: str) -> tuple[Callable[[Program], int], str]:
+    return lambda prog: _state(prog, name), name
+
+
+_USES = (
+    ("free", *_counter("NR_FREE_PAGES")),
+    (
+        "page cache",
+        lambda prog: _state(prog, "NR_FILE_PAGES") - _state(prog, "NR_SHMEM"),
+        "NR_FILE_PAGES - NR_SHMEM",
+    ),
+    ("shared memory", *_counter("NR_SHMEM")),
+    ("anonymous", *_counter("NR_ANON_MAPPED")),
+    ("slab, reclaimable", *_counter("NR_SLAB_RECLAIMABLE_B")),
+    ("slab, unreclaimable", *_counter("NR_SLAB_UNRECLAIMABLE_B")),
+    ("kernel stacks", _stack_pages, "NR_KERNEL_STACK_KB"),
+    ("page tables", *_counter("NR_PAGETABLE")),
     ("per-CPU", _percpu_pages, "pcpu_nr_populated * pcpu_nr_units"),
     ("vmalloc", _vmalloc_pages, "nr_vmalloc_pages"),
 )
+"""What memory is used for, how to get it in pages, and what says so."""

@@ -1,10 +1,13 @@
 """Why and where the kernel crashed."""
 
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 from kdive import Program, StackFrame, StackTrace
 from kdive.helpers.linux.module import address_to_module
-from kdive.helpers.linux.panic import panic_message, panic_task, taint_letters
+from kdive.helpers.linux.panic import crash_message, panic_message, panic_task, taint_letters
+from kdive.helpers.linux.printk import get_printk_records
 from kdive.helpers.linux.sched import task_cpu
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import (
@@ -27,11 +30,11 @@ class Panic(Row, title="Panic", layout="record"):
     """The crash."""
 
     message: str | None = column("what the kernel logged")
-    cpu: int = column("the CPU that crashed", "CPU")
-    tid: int = column("the thread that ran on it", "TID")
-    command: str = column("its name")
-    task: int = column("struct task_struct", hexadecimal=True)
-    tainted: str = column("what tainted the kernel before, as letters")
+    cpu: int | None = column("the CPU that crashed", "CPU")
+    tid: int | None = column("the thread that ran on it", "TID")
+    command: str | None = column("its name")
+    task: int | None = column("struct task_struct", hexadecimal=True)
+    tainted: str | None = column("what tainted the kernel before, as letters")
 
 
 class Frame(Row, title="Stack"):
@@ -64,25 +67,24 @@ def panic(context: Context[NoOptions]) -> Iterator[Item]:
     """Read the log and the registers that the dump has of the CPU that crashed."""
     prog = context.prog
     yield Checked(1, "kernel log")
-    try:
-        task = panic_task(prog)
-    except LookupError:
+    if not _has_crashed(prog):
         return
-    if not _has_crashed(context):
-        return
-    message = None
+    values: dict[str, Any] = {made.name: None for made in fields(Panic)}
     with context.tolerate("the kernel's log"):
-        text = panic_message(prog)
-        message = text.decode(errors="replace") if text is not None else None
-    mask = prog["tainted_mask"].value_()
-    row = Panic(
-        message=message,
-        cpu=task_cpu(task),
-        tid=task.pid.value_(),
-        command=string(task.comm),
-        task=int(task),
-        tainted="".join(on for bit, on, _ in taint_letters(prog) if mask >> bit & 1),
-    )
+        text = crash_message([(r.timestamp, r.text) for r in get_printk_records(prog)])
+        values["message"] = text.decode(errors="replace") if text is not None else None
+    with context.tolerate("the thread that crashed"):
+        task = panic_task(prog)
+        values |= {
+            "task": int(task),
+            "cpu": task_cpu(task),
+            "tid": task.pid.value_(),
+            "command": string(task.comm),
+        }
+    with context.tolerate("the taints"):
+        mask = prog["tainted_mask"].value_()
+        values["tainted"] = "".join(on for bit, on, _ in taint_letters(prog) if mask >> bit & 1)
+    row = Panic(**values)
     yield row
     functions = []
     with context.tolerate("the stack that crashed"):
@@ -91,9 +93,9 @@ def panic(context: Context[NoOptions]) -> Iterator[Item]:
         yield from _frames(trace, functions)
     yield Finding(
         Severity.CRITICAL,
-        f"the kernel has crashed: {message or 'the log does not say why'}",
+        f"the kernel has crashed: {row.message or 'the log does not say why'}",
         (
-            f"on CPU {row.cpu} in {row.command} (TID {row.tid})",
+            *([f"on CPU {row.cpu} in {row.command} (TID {row.tid})"] if row.command else []),
             *([f"it was in {' < '.join(functions[:_EVIDENCE])}"] if functions else []),
             *([f"it was tainted: {row.tainted}"] if row.tainted else []),
         ),
@@ -101,9 +103,8 @@ def panic(context: Context[NoOptions]) -> Iterator[Item]:
     )
 
 
-def _has_crashed(context: Context[NoOptions]) -> bool:
+def _has_crashed(prog: Program) -> bool:
     """Tell a crash from a dump that was taken from outside: only the former leaves panic_cpu set."""
-    prog = context.prog
     try:
         # "panic: make "panic_cpu" a plain atomic_t" and its neighbours: -1 (PANIC_CPU_INVALID) until it panics.
         return prog["panic_cpu"].counter.value_() != -1

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
-from kdive import Program, ProgramFlags
+from kdive import ProgramFlags
 from kdive.helpers.linux.cpumask import num_online_cpus, num_possible_cpus
 from kdive.helpers.linux.mm import totalram_pages
 from kdive.helpers.linux.panic import tainted
@@ -23,13 +25,13 @@ class System(Row, title="System", layout="record"):
 
     mode: str = column("whether this is a dump or the running kernel", "MODE")
     date: str | None = column("when the dump was taken, in UTC, as of the last tick", "DATE")
-    nodename: str = column("name of the machine", "NODENAME")
-    release: str = column("release of the kernel", "RELEASE")
-    version: str = column("version of the kernel", "VERSION")
-    machine: str = column("kind of the machine", "MACHINE")
+    nodename: str | None = column("name of the machine", "NODENAME")
+    release: str | None = column("release of the kernel", "RELEASE")
+    version: str | None = column("version of the kernel", "VERSION")
+    machine: str | None = column("kind of the machine", "MACHINE")
     command_line: str | None = column("what the kernel was started with", "COMMAND LINE")
     platform: str | None = column("the hardware, as the firmware says", "PLATFORM")
-    cpus: str = column("how many CPUs are online, and how many there may be", "CPUS")
+    cpus: str | None = column("how many CPUs are online, and how many there may be", "CPUS")
     uptime_s: float | None = column("seconds since it was started", "UPTIME (s)")
     uptime: str | None = column("the same in words", "UPTIME")
     load_average: str | None = column(
@@ -54,8 +56,14 @@ class System(Row, title="System", layout="record"):
 def sys(context: Context[NoOptions]) -> Iterator[Item]:
     """Read what can be read; what can't is left out and noted as damage."""
     prog = context.prog
-    uts = prog["init_task"].nsproxy.uts_ns.name
-    values: dict[str, str | float | int] = {}
+    values: dict[str, Any] = {made.name: None for made in fields(System)}
+    values["mode"] = "live kernel" if prog.flags & ProgramFlags.IS_LIVE else "dump"
+    with context.tolerate("the names of the machine and the kernel"):
+        uts = prog["init_task"].nsproxy.uts_ns.name
+        for name in ("nodename", "release", "version", "machine"):
+            values[name] = string(uts.member_(name))
+    with context.tolerate("the counts of CPUs"):
+        values["cpus"] = f"{num_online_cpus(prog)} of {num_possible_cpus(prog)}"
     with context.tolerate("the clock"):
         values["date"] = datetime.fromtimestamp(
             ktime_get_real_seconds(prog).value_(), UTC
@@ -81,32 +89,5 @@ def sys(context: Context[NoOptions]) -> Iterator[Item]:
             states[task_state_to_char(task)] += 1
     by_state = " ".join(f"{state}:{count}" for state, count in sorted(states.items()))
     values["tasks"] = f"{states.total()} {by_state}"
-    yield System(
-        mode=_mode(prog),
-        nodename=string(uts.nodename),
-        release=string(uts.release),
-        version=string(uts.version),
-        machine=string(uts.machine),
-        cpus=f"{num_online_cpus(prog)} of {num_possible_cpus(prog)}",
-        **{name: values.get(name) for name in _OPTIONAL},  # type: ignore[arg-type]
-    )
+    yield System(**values)
     yield Checked(states.total(), "task")
-
-
-_OPTIONAL = (
-    "date",
-    "command_line",
-    "platform",
-    "uptime_s",
-    "uptime",
-    "load_average",
-    "jiffies",
-    "memory_bytes",
-    "free_bytes",
-    "tasks",
-    "tainted",
-)
-
-
-def _mode(prog: Program) -> str:
-    return "live kernel" if prog.flags & ProgramFlags.IS_LIVE else "dump"

@@ -1,6 +1,6 @@
 """Work queues: what they are doing and what waits (kernel/workqueue.c)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kdive import Object
@@ -121,26 +121,29 @@ def workqueues(context: Context[WorkqueuesOptions]) -> Iterator[Item]:
 def _queue(context: Context[WorkqueuesOptions], queue: Object) -> Iterator[Item]:
     name = workqueue_name(queue).decode(errors="replace")
     for pwq in context.walk(for_each_pwq(queue), f"the pools of the work queue {name}"):
-        inactive = list(for_each_inactive_work(pwq))
-        active = pwq.nr_active.value_()
-        if not (active or inactive or context.options.idle):
-            continue
-        # "workqueue: Move pwq->max_active to wq->max_active" (Linux 6.9)
-        limit = pwq if hasattr(pwq, "max_active") else queue
-        node = pwq.mayday_node
-        yield Queue(
-            name=name,
-            address=int(queue),
-            pwq=int(pwq),
-            pool=pwq.pool.id.value_(),
-            active=active,
-            max_active=limit.max_active.value_() if hasattr(limit, "max_active") else None,
-            inactive=len(inactive),
-            references=pwq.refcnt.value_(),
-            mayday=node.next.value_() not in (0, int(node.address_of_())),
-        )
-        for work in inactive:
-            yield _work(pwq.pool.id.value_(), name, "inactive", work)
+        with context.tolerate(f"struct pool_workqueue {hex(pwq)}"):
+            inactive = list(
+                context.walk(for_each_inactive_work(pwq), f"the work held back of {name}")
+            )
+            active = pwq.nr_active.value_()
+            if not (active or inactive or context.options.idle):
+                continue
+            # "workqueue: Move pwq->max_active to wq->max_active" (Linux 6.9)
+            limit = pwq if hasattr(pwq, "max_active") else queue
+            node = pwq.mayday_node
+            pool = pwq.pool.id.value_()
+            yield Queue(
+                name=name,
+                address=int(queue),
+                pwq=int(pwq),
+                pool=pool,
+                active=active,
+                max_active=limit.max_active.value_() if hasattr(limit, "max_active") else None,
+                inactive=len(inactive),
+                references=pwq.refcnt.value_(),
+                mayday=node.next.value_() not in (0, int(node.address_of_())),
+            )
+            yield from _works(context, pool, "inactive", inactive)
 
 
 def _pool(context: Context[Any], pool: Object, hz: int | None) -> tuple[Pool, list[Work]]:
@@ -150,11 +153,10 @@ def _pool(context: Context[Any], pool: Object, hz: int | None) -> tuple[Pool, li
     busy = 0
     for worker in context.walk(pool_busy_workers(pool), f"the busy workers of pool {number}"):
         busy += 1
-        work += _worker(number, worker)
-    pending = [
-        _work(number, _queue_name(entry), "pending", entry)
-        for entry in context.walk(for_each_pending_work(pool), f"the pending work of pool {number}")
-    ]
+        with context.tolerate(f"struct worker {hex(worker)}"):
+            work += _worker(number, worker)
+    waiting = list(context.walk(for_each_pending_work(pool), f"the pending work of pool {number}"))
+    pending = list(_works(context, number, "pending", waiting))
     age = (
         (prog["jiffies"].value_() - pool.watchdog_ts.value_()) / hz
         if hz and hasattr(pool, "watchdog_ts")
@@ -173,7 +175,7 @@ def _pool(context: Context[Any], pool: Object, hz: int | None) -> tuple[Pool, li
             1 for _ in context.walk(pool_idle_workers(pool), f"the idle workers of pool {number}")
         ),
         busy=busy,
-        pending=len(pending),
+        pending=len(waiting),
         moved_s=age,
     )
     return row, work + pending
@@ -210,10 +212,12 @@ def _queue_name(work: Object) -> str:
     return string(pwq.wq.name) if pwq else ""
 
 
-def _work(pool: int, queue: str, state: str, work: Object) -> Work:
-    return Work(
-        pool, queue, state, int(work), function_name(work.prog_, work.func.value_()), None, False
-    )
+def _works(context: Context[Any], pool: int, state: str, works: Iterable[Object]) -> Iterator[Work]:
+    """Make rows of work that no worker has taken yet."""
+    for work in works:
+        with context.tolerate(f"struct work_struct {hex(work)}"):
+            function = function_name(work.prog_, work.func.value_())
+            yield Work(pool, _queue_name(work), state, int(work), function, None, False)
 
 
 def _stalled(pool: Pool, work: list[Work]) -> Finding:
