@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("live.py")
+CONCURRENT = Path(__file__).with_name("concurrent.py")
 
 
 def test_the_running_kernel_is_what_proc_says(idle: lab.Target) -> None:
@@ -63,3 +64,15 @@ def test_who_is_not_root_gets_it_with_sudo(idle: lab.Target) -> None:
     assert status == "1"
     assert f"{idle.kernel} {pwd.getpwnam('nobody').pw_uid} True" in lines
     assert guest.output.endswith("status 0\n")
+
+
+def test_threads_and_processes_that_read_at_once_get_what_they_asked_for(idle: lab.Target) -> None:
+    run = lab.run_in_guest(
+        f"cd {ROOT} && $LAB_PYTHON -m kdive -k -s {idle.vmlinux} --main-symbols {CONCURRENT}\n",
+        scenario_name="bare",
+        memory_mib=2048,
+        timeout_s=600,
+    )
+    assert run.status == 0, run.output
+    (answer,) = (line for line in run.output.splitlines() if line[:1] == "{")
+    assert json.loads(answer) == {"threads": [0, 0, 0], "processes": [0, 0, 0]}

@@ -1,11 +1,13 @@
 //! Files as numbered bytes.
 //!
 //! Here live the ways to reach the bytes of a file: mapped or with `pread` ([`file`]), through the
-//! chunks of a flattened dump ([`flattened`]), or kept as they were ([`snapshot`]). What the bytes mean is the business of others.
+//! chunks of a flattened dump ([`flattened`]), one read at a time ([`serial`]), or kept as they were
+//! ([`snapshot`]). What the bytes mean is the business of others.
 
 mod bus_guard;
 mod file;
 mod flattened;
+mod serial;
 mod snapshot;
 
 use std::io;
@@ -13,6 +15,7 @@ use std::path::Path;
 
 pub use file::{Access, FileSource};
 pub(crate) use flattened::FlattenedSource;
+pub(crate) use serial::SerialSource;
 pub(crate) use snapshot::SnapshotSource;
 
 use crate::target::Truncation;

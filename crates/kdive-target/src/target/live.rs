@@ -8,7 +8,7 @@ use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::{OpenOptions, Target, TargetKind};
 use crate::notes::Notes;
 use crate::process;
-use crate::source::{Access, FileSource, SnapshotSource, Source};
+use crate::source::{Access, FileSource, SerialSource, SnapshotSource, Source};
 use crate::{AddressSpace, Error, Memory, MemoryReader, Result};
 
 /// Opens a running process, which goes on running.
@@ -84,7 +84,10 @@ pub(super) fn is_kcore(source: &FileSource) -> bool {
 
 /// Opens `/proc/kcore`, whatever its name is.
 pub(super) fn open_kcore(source: FileSource, options: &OpenOptions) -> Result<Target> {
-    elf_dump::open_kcore(&changing(Arc::new(source), options), options)
+    let path = source.path().to_owned();
+    let serial =
+        SerialSource::new(Arc::new(source)).map_err(|source| Error::Io { path, source })?;
+    elf_dump::open_kcore(&changing(Arc::new(serial), options), options)
 }
 
 /// A source that changes, or the snapshot of it that was asked for.
