@@ -1,4 +1,4 @@
-"""Run by `kdive -k` in a guest: threads and processes read the running kernel at once. Prints how often each was wrong."""
+"""Run by `kdive -k` in a guest: threads and processes read the running kernel at once. Prints how often each erred."""
 
 import json
 import os

@@ -93,14 +93,14 @@ mod tests {
     /// Copies through a buffer that all readers share, as the kernel does.
     struct Shared {
         buffer: Mutex<Vec<u8>>,
-        was_shared: AtomicBool,
+        overlap: AtomicBool,
         is_busy: AtomicBool,
     }
 
     impl Source for Shared {
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
             if self.is_busy.swap(true, Ordering::SeqCst) {
-                self.was_shared.store(true, Ordering::SeqCst);
+                self.overlap.store(true, Ordering::SeqCst);
             }
             *self.buffer.lock().unwrap() = vec![offset as u8; buffer.len()];
             thread::yield_now();
@@ -122,7 +122,7 @@ mod tests {
     fn threads_take_turns() {
         let shared = Arc::new(Shared {
             buffer: Mutex::default(),
-            was_shared: AtomicBool::new(false),
+            overlap: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
         });
         let serial = SerialSource::new(shared.clone()).unwrap();
@@ -138,6 +138,6 @@ mod tests {
                 });
             }
         });
-        assert!(!shared.was_shared.load(Ordering::SeqCst));
+        assert!(!shared.overlap.load(Ordering::SeqCst));
     }
 }
