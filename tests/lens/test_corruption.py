@@ -14,7 +14,8 @@ from kdive import Object, Program
 from kdive.helpers.linux.cgroup import css_for_each_child
 from kdive.helpers.linux.list import list_for_each_entry
 from kdive.helpers.linux.pid import find_task
-from kdive.lens import Limits, Result, Status, Task, all_diagnoses, run, run_here
+from kdive.helpers.linux.slab import for_each_slab_cache
+from kdive.lens import Limits, Result, Severity, Status, Task, all_diagnoses, run, run_here
 from tests.lens.support import program, rows
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
@@ -164,6 +165,69 @@ def test_an_interrupt_that_can_not_be_read() -> None:
         vector.vector,
         vector.address,
     )
+
+
+def slab_with_free_objects() -> tuple[Object, Object]:
+    """A slab cache of the idle guest, and a slab on its partial list with two free objects at least."""
+    for cache in for_each_slab_cache(program("idle")):
+        head = cache.node[0].partial.address_of_()
+        for slab in list_for_each_entry("struct slab", head, "slab_list"):
+            if slab.objects.value_() - slab.inuse.value_() >= 2:
+                return cache, slab
+    raise AssertionError("no slab has free objects")
+
+
+def free_pointer(cache: Object, place: int, target: int) -> dict[int, bytes]:
+    """What makes a free object, given by where its pointer to the next one is, point to something else."""
+    swapped = int.from_bytes(place.to_bytes(8, "little"), "big")
+    return {place: word(target ^ cache.random.value_() ^ swapped)}
+
+
+def slab_finding(changes: dict[int, bytes]) -> tuple[str, list[str]]:
+    """What `slabs` finds in the idle guest with some of its memory replaced, and its evidence."""
+    before = rows(run_here(program("idle"), all_diagnoses()["slabs"]), "SlabCache")
+    result = diagnose_damaged(broken("idle", changes), "slabs")
+    assert result.status == Status.OK
+    (finding,) = result.findings
+    assert finding.severity == Severity.CRITICAL
+    assert {row.name for row in rows(result, "SlabCache")} == {row.name for row in before}
+    return finding.sentence, list(finding.evidence)
+
+
+def test_a_slab_object_that_was_written_to_after_it_was_freed() -> None:
+    cache, slab = slab_with_free_objects()
+    place = slab.freelist.value_() + cache.offset.value_()
+    sentence, (evidence,) = slab_finding({place: b"AAAAAAAA"})
+    name = cache.name.string_().decode()
+    assert sentence.startswith(f"the free objects of the slab cache {name} make no sense")
+    swapped = int.from_bytes(place.to_bytes(8, "little"), "big")
+    found = int.from_bytes(b"AAAAAAAA", "little") ^ cache.random.value_() ^ swapped
+    assert f"leads to {found:#x}, which is no object of slab {hex(slab)}" in evidence
+
+
+def test_a_slab_object_that_was_freed_twice() -> None:
+    cache, slab = slab_with_free_objects()
+    first = slab.freelist.value_()
+    _, (evidence,) = slab_finding(free_pointer(cache, first + cache.offset.value_(), first))
+    assert f"runs into a cycle at {first:#x}" in evidence
+
+
+def test_a_list_of_free_objects_that_lost_some() -> None:
+    cache, slab = slab_with_free_objects()
+    free = slab.objects.value_() - slab.inuse.value_()
+    place = slab.freelist.value_() + cache.offset.value_()
+    _, (evidence,) = slab_finding(free_pointer(cache, place, 0))
+    assert evidence == (
+        f"slab {hex(slab)} of slab cache {hex(cache)} counts {free} free objects, its freelist has 1"
+    )
+
+
+def test_a_list_of_partial_slabs_that_is_torn() -> None:
+    _, slab = slab_with_free_objects()
+    place = address(slab.slab_list.next)
+    sentence, (evidence,) = slab_finding({place: word(address(slab.slab_list))})
+    assert "make no sense" in sentence
+    assert evidence.startswith("partial list of node ")
 
 
 @pytest.mark.parametrize("name", ["btrfs-eexist", "memcg-zombies", "rds-rdma", "delayed-work"])

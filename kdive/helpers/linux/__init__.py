@@ -491,6 +491,7 @@ _MODULES = {
         "for_each_slab_cache",
         "get_slab_cache_aliases",
         "print_slab_caches",
+        "slab_cache_errors",
         "slab_cache_for_each_allocated_object",
         "slab_cache_is_merged",
         "slab_cache_objects_per_slab",

@@ -24,6 +24,10 @@ class SlabFreelistCycleError(SlabCorruptionError):
     """A list of free objects runs into a cycle."""
 
 
+class SlabFreelistError(SlabCorruptionError):
+    """A list of free objects leads to something else, or has not as many as its slab counts."""
+
+
 class SlabPartialListError(SlabCorruptionError):
     """A list of partial slabs is damaged."""
 
@@ -95,14 +99,21 @@ class SlubCache:
             pointer ^= self._random ^ swapped
         return pointer
 
-    def _free_chain(self, first: int) -> set[int]:
-        """Collect the free objects of a list."""
+    def _free_chain(self, first: int, slab: Object) -> set[int]:
+        """Collect the free objects of a list, all of which have to be in one slab."""
         free: set[int] = set()
+        start = self._first_object(slab)
+        stop = start + slab.objects.value_() * self._size
         address = first
         while address:
             if address in free:
                 raise SlabFreelistCycleError(
                     f"freelist {hex(first)} of slab cache {hex(self._cache)} runs into a cycle at {hex(address)}"
+                )
+            if not start <= address < stop or (address - start) % self._size:
+                raise SlabFreelistError(
+                    f"freelist {hex(first)} of slab cache {hex(self._cache)} leads to {hex(address)}, "
+                    f"which is no object of slab {hex(slab)}"
                 )
             free.add(address)
             address = self._next_free(address)
@@ -182,7 +193,7 @@ class SlubCache:
             if self._has_cpu_slabs and self._cache.cpu_slab:
                 for cpu_slab, active in self._cpu_slabs():
                     if active:
-                        free = self._free_chain(cpu_slab.freelist.value_())
+                        free = self._free_chain(cpu_slab.freelist.value_(), active)
                         held.setdefault(active.value_(), set()).update(free)
             if self._has_sheaves and self._cache.cpu_sheaves:
                 held[0] = set(self._sheaf_objects())
@@ -197,7 +208,7 @@ class SlubCache:
         slab = as_slab(page)
         start = self._first_object(page)
         held = self._held_by_cpus()
-        free = self._free_chain(slab.freelist.value_())
+        free = self._free_chain(slab.freelist.value_(), slab)
         not_allocated = free.union(held.get(page.value_(), ()), held.get(0, ()))
         stop = start + slab.objects.value_() * self._size
         return [
@@ -226,7 +237,7 @@ class SlubCache:
             for cpu_slab, active in self._cpu_slabs():
                 if active:
                     free += active.objects.value_() - active.inuse.value_()
-                    free += len(self._free_chain(cpu_slab.freelist.value_()))
+                    free += len(self._free_chain(cpu_slab.freelist.value_(), active))
                 for slab in self._cpu_partial_slabs(cpu_slab):
                     free += slab.objects.value_() - slab.inuse.value_()
         if self._has_sheaves and self._cache.cpu_sheaves:
@@ -234,10 +245,46 @@ class SlubCache:
         return slabs, objects, free
 
     def _free_in_partial_slabs(self, node: Object) -> int:
-        slabs = list_for_each_entry(
-            slab_type_name(self._prog), node.partial.address_of_(), "slab_list"
+        return sum(
+            slab.objects.value_() - slab.inuse.value_() for slab in self._partial_slabs(node)
         )
+
+    def _partial_slabs(self, node: Object) -> Iterator[Object]:
+        """Yield the slabs on the list of partial slabs of a node."""
         try:
-            return sum(slab.objects.value_() - slab.inuse.value_() for slab in slabs)
+            yield from list_for_each_entry(
+                slab_type_name(self._prog), node.partial.address_of_(), "slab_list"
+            )
         except ValidationError as error:
             raise SlabPartialListError(f"partial list of node {hex(node)}: {error}") from error
+
+    def errors(self) -> Iterator[SlabCorruptionError]:
+        """Check the lists of partial slabs and the lists of free objects of each slab on them or active on a CPU."""
+        partial = [self._partial_slabs(node) for node, _ in self._nodes()]
+        if self._has_cpu_slabs and self._cache.cpu_slab:
+            for cpu_slab, active in self._cpu_slabs():
+                partial.append(self._cpu_partial_slabs(cpu_slab))
+                if active:
+                    yield from self._freelist_errors(cpu_slab.freelist.value_(), active)
+                    partial.append(iter((active,)))
+        for slabs in partial:
+            try:
+                for slab in slabs:
+                    free = slab.objects.value_() - slab.inuse.value_()
+                    yield from self._freelist_errors(slab.freelist.value_(), slab, free)
+            except SlabPartialListError as error:
+                yield error
+
+    def _freelist_errors(
+        self, first: int, slab: Object, expected: int | None = None
+    ) -> Iterator[SlabCorruptionError]:
+        try:
+            count = len(self._free_chain(first, slab))
+        except SlabCorruptionError as error:
+            yield error
+            return
+        if expected is not None and count != expected:
+            yield SlabFreelistError(
+                f"slab {hex(slab)} of slab cache {hex(self._cache)} counts {expected} free objects, "
+                f"its freelist has {count}"
+            )

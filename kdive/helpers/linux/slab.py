@@ -18,6 +18,7 @@ from kdive.helpers.linux._page_flags import PageSlab, compound_head
 from kdive.helpers.linux._slub import (
     SlabCorruptionError as SlabCorruptionError,
     SlabFreelistCycleError as SlabFreelistCycleError,
+    SlabFreelistError as SlabFreelistError,
     SlabPartialListError as SlabPartialListError,
     SlubCache,
     as_slab,
@@ -34,6 +35,7 @@ __all__ = (
     "for_each_slab_cache",
     "get_slab_cache_aliases",
     "print_slab_caches",
+    "slab_cache_errors",
     "slab_cache_for_each_allocated_object",
     "slab_cache_is_merged",
     "slab_cache_objects_per_slab",
@@ -168,6 +170,18 @@ def slab_cache_usage(slab_cache: Object) -> SlabCacheUsage:
     :raises SlabCorruptionError: if a list of slabs or of free objects is damaged
     """
     return SlabCacheUsage(*SlubCache(slab_cache).usage())
+
+
+def slab_cache_errors(slab_cache: Object) -> Iterator[SlabCorruptionError]:
+    """Check the lists of a cache: of its slabs with free objects, and of the free objects in each.
+
+    An object that is written to after it was freed, or freed twice, damages them. Those of a running kernel change
+    while they are read, which looks the same.
+
+    :param slab_cache: ``struct kmem_cache *``
+    :return: Iterator of what is wrong, as exceptions that are not raised.
+    """
+    return SlubCache(slab_cache).errors()
 
 
 @takes_program_or_default

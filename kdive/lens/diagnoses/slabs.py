@@ -6,13 +6,18 @@ from kdive import Object, ProgramFlags
 from kdive.helpers.linux.slab import (
     SlabCorruptionError,
     for_each_slab_cache,
+    slab_cache_errors,
     slab_cache_pages_per_slab,
     slab_cache_usage,
 )
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import Checked, Finding, Item, NoOptions, Row, Severity, column, diagnosis
 from kdive.lens.needs import Needs
-from kdive.lens.text import string
+from kdive.lens.text import count_text, string
+
+# How often the lists of a running kernel are looked at again before something is said to be wrong with them.
+_LOOKS = 3
+_EVIDENCE = 5
 
 
 class SlabCache(Row, title="Slab caches"):
@@ -39,14 +44,16 @@ class SlabCache(Row, title="Slab caches"):
     ),
 )
 def slabs(context: Context[NoOptions]) -> Iterator[Item]:
-    """Walk the slab caches, and the free and partial lists of each."""
+    """Walk the slab caches, and for each the slabs that have free objects, and these."""
     rows = []
     for cache in context.walk(for_each_slab_cache(context.prog), "the slab caches"):
         with context.tolerate(f"struct kmem_cache {hex(cache)}"):
+            errors = _errors(cache)
+            if errors:
+                yield _damaged(cache, errors)
             try:
                 usage = slab_cache_usage(cache)
-            except SlabCorruptionError as error:
-                yield _damaged(cache, error)
+            except SlabCorruptionError:
                 usage = None
             slab_bytes = slab_cache_pages_per_slab(cache) * context.prog["PAGE_SIZE"].value_()
             rows.append(
@@ -65,13 +72,23 @@ def slabs(context: Context[NoOptions]) -> Iterator[Item]:
     yield Checked(len(rows), "slab cache")
 
 
-def _damaged(cache: Object, error: SlabCorruptionError) -> Finding:
-    # The lists of a running kernel change while they are read.
-    is_live = bool(cache.prog_.flags & ProgramFlags.IS_LIVE)
+def _errors(cache: Object) -> list[str]:
+    """Check the lists of a cache. Those of a running kernel change meanwhile: what is wrong stays wrong."""
+    errors = [str(error) for error in slab_cache_errors(cache)]
+    if cache.prog_.flags & ProgramFlags.IS_LIVE:
+        for _ in range(_LOOKS):
+            if errors:
+                again = {str(error) for error in slab_cache_errors(cache)}
+                errors = [error for error in errors if error in again]
+    return errors
+
+
+def _damaged(cache: Object, errors: list[str]) -> Finding:
+    more = len(errors) - _EVIDENCE
     return Finding(
-        Severity.NOTICE if is_live else Severity.CRITICAL,
+        Severity.CRITICAL,
         f"the free objects of the slab cache {string(cache.name)} make no sense: "
         "an object was used after it was freed, or freed twice",
-        (str(error),),
+        (*errors[:_EVIDENCE], *([f"{count_text(more, 'more error')}"] if more > 0 else [])),
         "slabs",
     )
