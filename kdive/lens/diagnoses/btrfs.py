@@ -83,7 +83,7 @@ class SuperBlock(Row, title="Super blocks"):
     umount_count: int | None = column(
         "the counter of s_umount: 0 if nobody is about to unmount", "umount rw_sem"
     )
-    flags: int = column("s_flags", hexadecimal=True)
+    flags: int = column("flags", "s_flags", hexadecimal=True)
     device: str = column("major and minor number of s_dev", "s_dev")
     name: str = column("the device under which it was mounted", "sb s_id")
     inode_flags: int = column("s_iflags", "i_flags", hexadecimal=True)
