@@ -1,6 +1,10 @@
-"""Dump files with damage in them, in every format: each diagnosis ends, and is marked when it could not see all."""
+"""Dump files with damage in them, in every format: each diagnosis ends, and is marked when it could not see all.
+
+`KDIVE_DAMAGES=100` makes so many damaged versions of the sample instead of a few.
+"""
 
 import contextlib
+import os
 import random
 import shutil
 import subprocess
@@ -16,6 +20,12 @@ from kdive.sample import DUMP
 # What says where things are is spared: a dump whose header is damaged is refused, or opened in part.
 SPARED_BYTES = 1 << 20
 BLOCK_BYTES = 4096
+DAMAGES = int(os.environ.get("KDIVE_DAMAGES", "8"))
+CUTS = (
+    [number / DAMAGES for number in range(1, DAMAGES)]
+    if "KDIVE_DAMAGES" in os.environ
+    else [0.4, 0.7, 0.95]
+)
 FORMS = [
     *("vmcore", "elf-d31", "raw", "lime"),
     *("kdump-d0-zlib", "kdump-d1-lzo", "kdump-d31-lzo", "kdump-d31-plain", "kdump-d31-snappy"),
@@ -63,8 +73,8 @@ def diagnose_all(prog: kdive.Program) -> dict[str, Result]:
 
 def test_the_sample_with_damage(tmp_path: Path) -> None:
     seen = set()
-    for seed in range(8):
-        path = tmp_path / f"damaged{seed}"
+    for seed in range(DAMAGES):
+        path = tmp_path / "damaged"
         shutil.copy(DUMP, path)
         damage(path, str(seed), 3)
         prog = kdive.Program()
@@ -106,7 +116,30 @@ def test_every_format_with_damage(form: str, tmp_path: Path) -> None:
         assert results["sys"].status in (Status.OK, Status.PARTIAL)
 
 
-@pytest.mark.parametrize("kept", [0.4, 0.7, 0.95])
+def test_the_sample_with_damaged_headers(tmp_path: Path) -> None:
+    """What is not refused is diagnosed: a dump whose bitmaps are damaged has other pages where some were."""
+    opened = 0
+    for seed in range(DAMAGES):
+        noise = random.Random(seed)
+        content = bytearray(Path(DUMP).read_bytes())
+        for _ in range(noise.randint(1, 4)):
+            place = noise.randrange(noise.choice((8192, SPARED_BYTES)))
+            content[place] = noise.choice((0, 1, 0x7F, 0x80, 0xFF, noise.randrange(256)))
+        path = tmp_path / "damaged"
+        path.write_bytes(content)
+        prog = kdive.Program()
+        try:
+            prog.set_core_dump(path)
+        except (kdive.BadDataError, kdive.FaultError, OSError):
+            continue
+        opened += 1
+        with contextlib.suppress(kdive.MissingDebugInfoError, kdive.FaultError, kdive.BadDataError):
+            prog.load_debug_info(default=True)
+        diagnose_all(prog)
+    assert opened > DAMAGES / 4
+
+
+@pytest.mark.parametrize("kept", CUTS)
 def test_the_sample_cut_off(kept: float, tmp_path: Path) -> None:
     path = tmp_path / "cut"
     content = Path(DUMP).read_bytes()
