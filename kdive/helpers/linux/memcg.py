@@ -185,9 +185,12 @@ def _is_object_cgroup(prog: Program, memcg_data: int) -> bool:
 def memcg_data_mem_cgroup(prog: Program, memcg_data: int) -> Object:
     """Get the memory cgroup that a page's ``memcg_data`` refers to.
 
-    :return: ``struct mem_cgroup *``, ``NULL`` for a page of slab objects, which may be of several.
+    :return: ``struct mem_cgroup *``, ``NULL`` for a page of slab objects, which may be of several, and for the tail
+        pages of compound pages.
     """
-    if not memcg_data or memcg_data & _MEMCG_DATA_OBJECTS:
+    # "mm: let _folio_nr_pages overlay memcg_data in first tail page" (Linux 6.15): that is no address.
+    is_address = memcg_data >> 8 * prog.address_size() - 1
+    if not is_address or memcg_data & _MEMCG_DATA_OBJECTS:
         return NULL(prog, "struct mem_cgroup *")
     address = memcg_data & ~_MEMCG_DATA_FLAGS
     if _is_object_cgroup(prog, memcg_data):
