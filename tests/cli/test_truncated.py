@@ -96,6 +96,33 @@ def test_what_is_missing_faults(idle: lab.Target, tmp_path: Path) -> None:
         refusing.set_core_dump(path, allow_truncated=False)
 
 
+def test_a_dump_that_shrinks_while_it_is_open(dump: Path) -> None:
+    addresses = range(1 << 20, 500 << 20, 1 << 20)
+    whole = kdive_api.Program()
+    whole.set_core_dump(dump)
+    before = {address: whole.read(address, 64, physical=True) for address in addresses}
+    prog = kdive_api.Program()
+    prog.set_core_dump(dump)
+    os.truncate(dump, dump.stat().st_size // 2)
+    gone = {}
+    for address in addresses:
+        try:
+            assert prog.read(address, 64, physical=True) == before[address]
+        except kdive_api.FaultError as error:
+            gone[address] = error
+    for address, error in gone.items():
+        assert error.address == address
+        assert "beyond the end of the truncated file" in str(error)
+    # How many depends on how well their half of the file is compressed; all pages of zeros may be one.
+    assert 20 < len(gone) < len(addresses) - 50
+    checked = prog.verify()
+    assert checked.readable_bytes > 50 << 20
+    assert checked.expected_bytes - checked.readable_bytes > 10 << 20
+    assert "beyond the end of the truncated file" in checked.damages[-1][2]
+    with pytest.raises(kdive_api.FaultError, match="beyond the end"):
+        prog.read(1 << 20, 500 << 20, physical=True)
+
+
 @pytest.mark.parametrize(
     ("form", "verdict"),
     # QEMU writes memory in ascending order, and the kernel's page tables are in its middle.
