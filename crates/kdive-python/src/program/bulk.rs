@@ -10,8 +10,9 @@ use pyo3::types::PyBytes;
 
 use crate::errors::OrRaise;
 
-/// What is read at a time: it stays in the caches of processors meanwhile.
-const STEP: usize = 4 << 20;
+/// What is read at a time: it stays in the caches of processors meanwhile, and is enough for files to
+/// be read by all threads.
+const STEP: usize = 8 << 20;
 
 /// Makes a bytes object of `size` bytes, of which `read` fills one piece after the other, given its
 /// place and its room. Other Python threads run meanwhile.
