@@ -18,12 +18,13 @@ use crate::{Error, Result};
 /// Answers for the variables of [`KNOWN`], at the addresses of their symbols.
 pub(super) struct KnownGlobals;
 
-const AREAS: [&str; 5] = [
+const AREAS: [&str; 6] = [
     include_str!("cpus.txt"),
     include_str!("tasks.txt"),
     include_str!("time.txt"),
     include_str!("memory.txt"),
     include_str!("files.txt"),
+    include_str!("net.txt"),
 ];
 
 /// The types of variables by name, in the order in which they are tried.
@@ -58,6 +59,9 @@ impl ObjectFinder for KnownGlobals {
             match find_type(program, ty) {
                 Ok(ty) => {
                     let ty = with_length(ty, symbol.size)?;
+                    if !has_room(&ty, symbol.size) {
+                        continue;
+                    }
                     return Object::reference(program, ty, symbol.address, 0, None).map(Some);
                 }
                 Err(Error::NotFound { .. } | Error::Lookup(_)) => {}
@@ -70,6 +74,13 @@ impl ObjectFinder for KnownGlobals {
     fn is_stable(&self) -> bool {
         true
     }
+}
+
+/// Whether a type fits before the next symbol: one that doesn't is of another kernel.
+fn has_room(ty: &Type, symbol_size: u64) -> bool {
+    // Symbols that are known from the table of exports only have no size, which is told as 1.
+    ty.size()
+        .is_ok_and(|size| symbol_size <= 1 || size <= symbol_size)
 }
 
 fn find_type(program: &Arc<Program>, text: &str) -> Result<Type> {
