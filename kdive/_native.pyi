@@ -2094,6 +2094,15 @@ def _cache_add(path: _Path) -> str:
 def _indexing_progress() -> tuple[int, int]:
     """Return how many bytes of debug information were indexed, and how many are to be, in this process."""
 
+def _load_debug_info(
+    prog: Program, paths: Sequence[str], default: bool, main: bool
+) -> tuple[list[tuple[str, str]], bool]:
+    """Load debug information like `Program.load_debug_info`, and say what the caller has to report itself.
+
+    Returns:
+        The given files that were not used, each with the reason; whether all modules have what they want.
+    """
+
 def _cache_directory() -> str | None:
     """Return where indexes of debug files are kept; None if they are not."""
 

@@ -1,13 +1,14 @@
 """Debug files from debuginfod servers, as a finder of debug information.
 
-`register()` adds the finder `debuginfod` to a program; the command does so by itself if
-`$DEBUGINFOD_URLS` is set. The environment variables and the cache are those of elfutils'
-debuginfod-client, so what one of its users has downloaded the others need not. Nothing here
-prints: whoever wants to show progress gives a function for it.
+Every program has the finder `debuginfod`, the last one to be asked, which is `find()`. It does
+nothing unless `$DEBUGINFOD_URLS` is set. The environment variables and the cache are those of
+elfutils' debuginfod-client, so what one of its users has downloaded the others need not. Nothing
+here prints: whoever wants to show progress gives a function to `report_to()`.
 """
 
 import contextlib
 import enum
+import functools
 import http.client
 import logging
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import kdive
 
-__all__ = ("Client", "FileKind", "Finder", "Progress", "Settings", "register")
+__all__ = ("Client", "FileKind", "Finder", "Progress", "Settings", "find", "report_to")
 
 _logger = logging.getLogger("kdive")
 
@@ -256,12 +257,31 @@ class Finder:
             module.try_file(path)
 
 
-def register(prog: kdive.Program, progress: Progress | None = None) -> None:
-    """Let a program search for debug files on the servers of `$DEBUGINFOD_URLS`, after all else.
+_progress: Progress | None = None
+
+
+def report_to(progress: Progress | None) -> None:
+    """Tell a function how the downloads of `find()` go on, from now on.
 
     Args:
-        prog: The program.
-        progress: Is told how downloads go on.
+        progress: The function; None to tell nobody.
     """
-    client = Client(Settings.from_environment(os.environ), progress)
-    prog.register_debug_info_finder("debuginfod", Finder(client), enable_index=-1)
+    global _progress
+    _progress = progress
+
+
+@functools.cache
+def _client(settings: Settings) -> Client:
+    """The client that remembers which of these servers don't answer."""
+    return Client(settings)
+
+
+def find(modules: Iterable[kdive.Module]) -> None:
+    """Search the servers of `$DEBUGINFOD_URLS` for what modules want: the finder `debuginfod`.
+
+    Args:
+        modules: The modules; what is found is given to their `try_file()`.
+    """
+    client = _client(Settings.from_environment(os.environ))
+    client.progress = _progress
+    Finder(client)(modules)

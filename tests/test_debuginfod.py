@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kdive
-from kdive.debuginfod import Client, FileKind, Finder, Settings, register
+from kdive.debuginfod import Client, FileKind, Finder, Settings, report_to
 from tests.debuginfod_server import Server, serving
 
 BUILD_ID = bytes.fromhex("0123456789abcdef")
@@ -165,9 +165,11 @@ def test_an_interrupted_download_leaves_nothing(server: Server, settings: Settin
     assert module.debug_file_status == kdive.ModuleFileStatus.WANT
 
 
-def test_a_module_gets_its_file(
+@pytest.fixture
+def served(
     server: Server, settings: Settings, executable: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> str:
+    """The build ID of a program that the server of the environment has."""
     notes = subprocess.run(
         ["readelf", "-n", executable], capture_output=True, text=True, check=True
     )
@@ -176,12 +178,52 @@ def test_a_module_gets_its_file(
         server.files[f"/buildid/{build_id}/{kind.value}"] = executable.read_bytes()
     monkeypatch.setenv("DEBUGINFOD_URLS", server.url)
     monkeypatch.setenv("DEBUGINFOD_CACHE_PATH", str(settings.cache))
-    prog = kdive.Program()
-    register(prog)
-    assert prog.enabled_debug_info_finders() == ["standard", "debuginfod"]
+    return build_id
+
+
+def extra_module(prog: kdive.Program, build_id: str) -> kdive.Module:
     module = prog.extra_module("program", create=True)
     module.build_id = bytes.fromhex(build_id)
+    return module
+
+
+def test_a_module_gets_its_file(settings: Settings, served: str) -> None:
+    prog = kdive.Program()
+    assert prog.registered_debug_info_finders() == {"standard", "debuginfod"}
+    assert prog.enabled_debug_info_finders() == ["standard", "debuginfod"]
+    with pytest.raises(ValueError, match="duplicate module debug info finder name"):
+        prog.register_debug_info_finder("debuginfod", print)
+    module = extra_module(prog, served)
+    seen: list[tuple[str, int, int | None]] = []
+    report_to(lambda *progress: seen.append(progress))
     prog.load_module_debug_info(module)
+    report_to(None)
     assert module.debug_file_status == kdive.ModuleFileStatus.HAVE
-    assert module.debug_file_path == str(settings.cache / build_id / "debuginfo")
+    assert module.debug_file_path == str(settings.cache / served / "debuginfo")
     assert kdive.sizeof(prog.type("struct point")) == 16
+    assert {url.rpartition("/")[2] for url, _, _ in seen} == {"debuginfo"}
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_scripts_choose_whether_servers_are_asked(
+    server: Server, served: str, is_enabled: bool
+) -> None:
+    prog = kdive.Program()
+    finders = ["standard", "debuginfod"] if is_enabled else ["standard"]
+    prog.set_enabled_debug_info_finders(finders)
+    assert prog.enabled_debug_info_finders() == finders
+    module = extra_module(prog, served)
+    prog.load_module_debug_info(module)
+    assert module.wants_debug_file() is not is_enabled
+    assert bool(server.asked) is is_enabled
+
+
+def test_nobody_is_asked_without_servers(
+    server: Server, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEBUGINFOD_URLS", "")
+    prog = kdive.Program()
+    module = extra_module(prog, served)
+    prog.load_module_debug_info(module)
+    assert module.wants_debug_file()
+    assert server.asked == []

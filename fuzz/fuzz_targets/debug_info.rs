@@ -14,10 +14,11 @@ use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
 use kdive_debuginfo::dwarf::DwarfSource;
 use kdive_debuginfo::elf::{ElfFile, Section};
 use kdive_debuginfo::symbols::SymbolTable;
-use kdive_debuginfo::{CodeSource, TypeSource};
+use kdive_debuginfo::{CodeSource, MacroSource, TypeSource};
 use libfuzzer_sys::fuzz_target;
 
 const SOURCE: &str = r"
+#define SIZE (4 << 10)
 enum color { RED, GREEN = 5 };
 struct list { struct list *next; unsigned low : 3, high : 9; enum color color; };
 typedef int (*callback)(struct list *, ...);
@@ -53,7 +54,10 @@ fn compile(options: &[&str]) -> Vec<u8> {
     std::fs::read(folder.path().join("program")).expect("the program")
 }
 
-fuzz_target!(|input: &[u8]| {
+fuzz_target!(init: {
+    // Compiling takes longer than an input may take.
+    LazyLock::force(&PROGRAMS);
+}, |input: &[u8]| {
     let Some((&choice, damages)) = input.split_first() else {
         return;
     };
@@ -90,6 +94,12 @@ fn exercise(bytes: Vec<u8>) {
     let Ok(Some(source)) = DwarfSource::open(&elf, 0x1000) else {
         return;
     };
+    let macros: &dyn MacroSource = &source;
+    for name in ["SIZE", "NULL", "__GNUC__"] {
+        if let Ok(Some(unit)) = macros.unit_with_macro(name, Some("program.c")) {
+            let _ = macros.macro_in(unit, name);
+        }
+    }
     let names = source.type_names(TypeKinds::all()).unwrap_or_default();
     for name in names.iter().take(50) {
         let found = source.find_types(TypeKinds::all(), name, Some("program.c"));

@@ -1,18 +1,16 @@
-"""Lets programs download debug files, and shows how that goes on."""
+"""Shows how downloads of debug files go on."""
 
 import os
 
-from kdive import Program
 from kdive.cli.progress import Bar, bar_on_terminal
 
 
-def enable(prog: Program) -> None:
-    """Add the finder `debuginfod` if the user has servers, with a bar on a terminal."""
-    if not os.environ.get("DEBUGINFOD_URLS"):
-        return
-    from kdive import debuginfod
+def show() -> None:
+    """Have a bar for downloads, if there is a terminal, and servers that files may come from."""
+    if os.environ.get("DEBUGINFOD_URLS") and bar_on_terminal():
+        from kdive import debuginfod
 
-    debuginfod.register(prog, _Downloads() if bar_on_terminal() else None)
+        debuginfod.report_to(_Downloads())
 
 
 class _Downloads:

@@ -8,13 +8,12 @@ from kdive import (
     FaultError,
     KmodSearchMethod,
     MainModule,
-    MissingDebugInfoError,
     Module,
     ModuleFileStatus,
     Program,
     ProgramFlags,
 )
-from kdive._native import _build_id, _indexing_progress
+from kdive._native import _build_id, _indexing_progress, _load_debug_info
 from kdive.cli import downloads, log
 from kdive.cli.errors import UserError
 from kdive.cli.options import TYPE_FORMATS, Options
@@ -70,7 +69,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         UserError: A file was given that belongs to nothing in the target, and the kernel or executable itself has no
             symbols.
     """
-    downloads.enable(prog)
+    downloads.show()
     if options.symbol_methods:
         _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
@@ -84,19 +83,18 @@ def load(prog: Program, options: Options, target_name: str) -> None:
     has_file = only_ctf and (is_kernel or options.ctf_file is not None)
     if has_file:
         _load_ctf(prog, options, target_name)
+    unused: Sequence[tuple[str, str]] = ()
+    complete = True
     try:
         with Watched("indexing the debug files, once", _indexing_progress):
-            prog.load_debug_info(
+            unused, complete = _load_debug_info(
+                prog,
                 options.symbols,
                 default=options.default_symbols and not options.main_symbols and not has_file,
                 main=options.main_symbols and not has_file,
             )
-        complete = True
-    except MissingDebugInfoError:
-        complete = False
     except FaultError as error:
         log.warning(f"what the target says of its symbols can't be read: {error}")
-        complete = True
     except BadDataError as error:
         raise UserError(
             f"cannot load the symbols of {target_name}: {error}; give other files with -s"
@@ -106,7 +104,7 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         module.try_file(path)
         if module.wants_debug_file():
             log.warning(f"{path} has no debug information that can be used")
-    _check_used(prog, options.symbols, target_name)
+    _check_used(prog, unused, target_name)
     if not complete:
         log.warning(_what_is_missing(prog, options))
 
@@ -212,26 +210,20 @@ def _own_build_id(path: str) -> str:
     return f" (build ID {build_id.hex()})" if build_id else " (without build ID)"
 
 
-def _check_used(prog: Program, given: Iterable[str], target_name: str) -> None:
-    """Look for files given with -s that belong to nothing in the target.
+def _check_used(prog: Program, unused: Sequence[tuple[str, str]], target_name: str) -> None:
+    """Say which files given with -s were not used, each with the reason.
 
     One among others is no reason to stop: a whole folder of modules may have been given. But when the kernel or
     executable itself is left without symbols, the wrong file was given.
     """
-    used = {
-        os.path.realpath(path)
-        for module in prog.modules()
-        for path in (module.loaded_file_path, module.debug_file_path)
-        if path is not None
-    }
-    stray = [path for path in given if os.path.realpath(path) not in used]
-    if not stray:
+    if not unused:
         return
     main = prog.main_module()
     if main.debug_file_status != ModuleFileStatus.HAVE:
+        path, _ = unused[0]
         raise UserError(
-            f"{stray[0]}{_own_build_id(stray[0])} does not belong to {target_name}; "
+            f"{path}{_own_build_id(path)} does not belong to {target_name}; "
             f"give the file of {_with_build_id(main)} with -s"
         )
-    for path in stray:
-        log.warning(f"{path} belongs to nothing in the target")
+    for path, reason in unused:
+        log.warning(f"{path} was not used: {reason}")

@@ -84,7 +84,7 @@ def test_processes_that_build_the_same_index_at_once(executable: Path, cache: Pa
     ("at", "reason"),
     [
         (0, "the file is not an index of kdive"),
-        (8, "the file has format 251, not 4"),
+        (8, "the file has format 250, not 5"),
         (24, "the file is laid out in another way than this kdive does it"),
         (100, "the file is damaged: its checksum is wrong"),
     ],

@@ -1,7 +1,7 @@
 """Files of modules: what they share with others, where they are looked for, what is refused."""
 
-import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -167,12 +167,154 @@ def test_a_file_with_another_build_id_is_refused_with_both(
 ) -> None:
     prog = kdive.Program()
     prog.set_pid(process)
-    with caplog.at_level(logging.INFO):
-        prog.load_debug_info([program])
-    notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True)
-    own = notes.stdout.split("Build ID: ")[1].split()[0]
-    wanted = prog.main_module().build_id
-    assert wanted is not None
-    refusal = next(message for message in caplog.messages if own in message)
-    assert wanted.hex() in refusal
-    assert str(program) in refusal
+    prog.load_debug_info([program])
+    own, main = build_id(program), prog.main_module()
+    assert main.build_id is not None
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{program} was not used: its build ID {own} belongs to no loaded module; "
+        f"that of {main.name} is {main.build_id.hex()}"
+    ]
+
+
+def build_id(path: Path) -> str:
+    notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True)
+    return notes.stdout.split("Build ID: ")[1].split()[0]
+
+
+def test_a_library_that_was_built_again_is_refused_with_both_build_ids(
+    program: Path, process: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    prog = kdive.Program()
+    prog.set_pid(process)
+    [libc] = [module for module, _ in prog.loaded_modules() if "libc.so" in module.name]
+    assert libc.build_id is not None
+    other = program.with_name("libc.so.6.debug")
+    program.rename(other)
+    prog.load_debug_info([other])
+    assert (
+        f"{other} was not used: its build ID {build_id(other)} belongs to no loaded module; "
+        f"that of {libc.name} is {libc.build_id.hex()}"
+    ) in caplog.messages
+
+
+@pytest.mark.parametrize("part", [8, 24, 100, 1000])
+def test_saved_symbols_that_can_not_be_used_are_made_again_with_one_warning(
+    program: Path,
+    tmp_path: Path,
+    part: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KDIVE_CACHE", str(tmp_path / "cache"))
+
+    def address() -> int:
+        prog = kdive.Program()
+        extra_module(prog).try_file(program)
+        return prog.symbol("main").address
+
+    expected = address()
+    [symbols] = (tmp_path / "cache").glob("*.symbols")
+    good = symbols.read_bytes()
+    damaged = bytearray(good)
+    damaged[part] ^= 0xFF
+    symbols.write_bytes(damaged)
+    assert address() == expected
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"the saved index of {program} was made again: the file ")
+    assert symbols.read_bytes() == good
+    assert address() == expected
+    assert len(caplog.messages) == 1
+
+
+def test_the_indexes_of_an_older_kdive_are_made_again_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("KDIVE_CACHE", str(cache))
+    files = []
+    for number in range(3):
+        path = tmp_path / f"file{number}"
+        source = f"struct s{number} {{ int member; }} value{number}; int main(void) {{ return 0; }}"
+        command = ["gcc", "-g", "-Wl,--build-id", "-o", str(path), "-xc", "-"]
+        subprocess.run(command, input=source, text=True, check=True)
+        files.append(path)
+
+    def load() -> None:
+        prog = kdive.Program()
+        modules = [prog.extra_module(path, create=True) for path in files]
+        for module, path in zip(modules, files, strict=True):
+            module.build_id = bytes.fromhex(build_id(path))
+        prog.load_module_debug_info(*modules)
+        for number in range(3):
+            assert prog.type(f"struct s{number}").size == 4
+            assert prog.symbol(f"value{number}").size == 4
+
+    load()
+    items = sorted(cache.iterdir())
+    good = {path: path.read_bytes() for path in items}
+    assert len(items) == 6
+    for path, content in good.items():
+        path.write_bytes(content[:8] + b"\1" + content[9:])
+    load()
+    assert {path: path.read_bytes() for path in sorted(cache.iterdir())} == good
+    [message] = caplog.messages
+    assert re.match(
+        r"the saved indexes of 3 files were made again, such as that of .*file0: "
+        r"the file has format 1, not \d+",
+        message,
+    )
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_files_are_opened_through_procfs_only_if_they_may_be(deleted: int, is_tried: bool) -> None:
+    prog = kdive.Program()
+    prog.set_pid(deleted)
+    main = next(module for module, _ in prog.loaded_modules() if "program" in module.name)
+    prog.find_standard_debug_info([main], kdive.DebugInfoOptions(try_procfs=is_tried))
+    assert statuses(main) == ((Status.HAVE,) * 2 if is_tried else (Status.WANT,) * 2)
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_the_name_of_a_module_is_tried_only_if_it_may_be(program: Path, is_tried: bool) -> None:
+    prog = kdive.Program()
+    module = prog.extra_module(program, create=True)
+    module.build_id = bytes.fromhex(build_id(program))
+    options = kdive.DebugInfoOptions(try_module_name=is_tried)
+    prog.find_standard_debug_info([module], options)
+    assert statuses(module) == ((Status.HAVE,) * 2 if is_tried else (Status.WANT,) * 2)
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_the_loaded_file_is_tried_as_debug_file_only_if_it_may_be(
+    program: Path, is_tried: bool
+) -> None:
+    prog = kdive.Program()
+    module = extra_module(prog)
+    module.debug_file_status = Status.DONT_WANT
+    module.try_file(program)
+    assert statuses(module) == (Status.HAVE, Status.DONT_WANT)
+    module.debug_file_status = Status.WANT
+    prog.find_standard_debug_info(
+        [module], kdive.DebugInfoOptions(try_reuse=is_tried, try_build_id=False)
+    )
+    assert module.debug_file_status == (Status.HAVE if is_tried else Status.WANT)
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_directories_are_searched_by_build_id_only_if_they_may_be(
+    program: Path, tmp_path: Path, is_tried: bool
+) -> None:
+    identity = build_id(program)
+    kept = tmp_path / "debug" / ".build-id" / identity[:2] / f"{identity[2:]}.debug"
+    kept.parent.mkdir(parents=True)
+    subprocess.run(["objcopy", "--only-keep-debug", program, kept], check=True)
+    subprocess.run(["strip", program], check=True)
+    prog = kdive.Program()
+    module = extra_module(prog)
+    module.try_file(program)
+    assert statuses(module) == (Status.HAVE, Status.WANT)
+    options = kdive.DebugInfoOptions(directories=[str(tmp_path / "debug")], try_build_id=is_tried)
+    assert options.directories == (str(tmp_path / "debug"),)
+    prog.find_standard_debug_info([module], options)
+    assert module.debug_file_status == (Status.HAVE if is_tried else Status.WANT)
+    assert module.debug_file_path == (str(kept) if is_tried else None)

@@ -1,7 +1,8 @@
 //! Times the indexing of a file's debug information: `cargo bench -p kdive-debuginfo --bench index
 //! -- FILE [RUNS]`. Prints milliseconds (median, least, greatest) for one thread, for all
 //! processors, and from the cache with a first lookup; and the greatest memory of the process in
-//! MB so far. Then the microseconds that a symbol takes to be found by name and by address.
+//! MB so far. Then the same for the symbols, and the microseconds that each takes to be found by name
+//! and by address.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,31 +36,48 @@ fn main() {
         let open = || pool.install(|| open(&path, None));
         measure(&format!("{threads} threads"), runs, open);
     }
-    measure_symbols(&path);
+    measure_symbols(&path, runs, &cache);
 }
 
-/// Looks up every symbol of a file in an order that is not that of the table.
-fn measure_symbols(path: &str) {
+/// Looks up every symbol of a file, in an order that is not that of the table.
+fn measure_symbols(path: &str, runs: usize, cache: &IndexCache) {
     const STEP: usize = 7919;
     let elf = Arc::new(ElfFile::open(Path::new(path)).expect("an ELF file"));
-    let start = Instant::now();
-    let symbols = SymbolTable::from_elf(&elf, 0).expect("symbols");
-    let all: Vec<_> = symbols.iter().collect();
-    let read = start.elapsed().as_secs_f64() * 1e3;
-    println!("{} symbols read in {read:.1} ms", all.len());
-    for by_name in [true, false] {
+    let first = |what: &str| {
         let start = Instant::now();
-        for number in 0..all.len() {
-            let symbol = &all[number * STEP % all.len()];
-            std::hint::black_box(if by_name {
-                symbols.by_name(&symbol.name)
-            } else {
-                symbols.by_address(symbol.address)
-            });
-        }
-        let each = start.elapsed().as_secs_f64() * 1e6 / all.len() as f64;
-        let how = if by_name { "name" } else { "address" };
-        println!("by {how}, the making of the index included: {each:.2} us each");
+        let symbols = SymbolTable::from_elf_with_cache(&elf, 0, Some(cache)).expect("symbols");
+        symbols.by_name("main");
+        let elapsed = start.elapsed().as_secs_f64() * 1e3;
+        println!("symbols {what}, the first one looked up: {elapsed:.2} ms");
+        symbols
+    };
+    first("read and sorted");
+    let symbols = first("from the cache");
+    let all: Vec<_> = symbols.iter().collect();
+    for by_name in [true, false] {
+        let mut times: Vec<f64> = (0..runs)
+            .map(|_| {
+                let start = Instant::now();
+                for number in 0..all.len() {
+                    let symbol = &all[number * STEP % all.len()];
+                    std::hint::black_box(if by_name {
+                        symbols.by_name(&symbol.name)
+                    } else {
+                        symbols.by_address(symbol.address)
+                    });
+                }
+                start.elapsed().as_secs_f64() * 1e6 / all.len() as f64
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!(
+            "each of {} symbols by {}: median {:.2} us, {:.2} to {:.2}",
+            all.len(),
+            if by_name { "name" } else { "address" },
+            times[runs / 2],
+            times[0],
+            times[runs - 1],
+        );
     }
 }
 

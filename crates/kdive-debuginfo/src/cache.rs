@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 
 use crate::{Error, Result};
 
 /// Changes whenever the meaning of what items hold changes.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 const MAGIC: &[u8; 8] = b"kdiveidx";
 /// Magic, version, checksum of the contents, length of the contents, layout of their records.
 const HEADER_LENGTH: usize = 8 + 4 + 4 + 8 + 8;
@@ -343,9 +343,11 @@ fn map(path: &Path, kind: ItemKind) -> std::result::Result<Option<Saved>, String
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| error.to_string())?,
     };
+    // The checksum is taken of all of it, so its pages may be mapped at once.
     // SAFETY: the map is private and read-only, and items are never written to once they have
     // their name. Somebody who truncates one makes accesses fault, which breaks no memory.
-    let map = unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?;
+    let map = unsafe { MmapOptions::new().populate().map(&file) };
+    let map = map.map_err(|error| error.to_string())?;
     let (header, contents) = map
         .split_at_checked(HEADER_LENGTH)
         .ok_or("the file is truncated")?;

@@ -7,13 +7,14 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Compiler, Numbers};
-use kdive_debuginfo::TypeSource;
 use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
 use kdive_debuginfo::dwarf::DwarfSource;
-use kdive_debuginfo::elf::ElfFile;
+use kdive_debuginfo::elf::{ElfFile, Section};
 use kdive_debuginfo::symbols::SymbolTable;
+use kdive_debuginfo::{MacroSource, TypeSource};
 
 const C: &str = r"
 #include <stddef.h>
@@ -41,6 +42,55 @@ derived object;
 int main() { return object.get() + static_cast<int>(space::numbers.items[0]); }
 ";
 
+/// The time of a processor that no copy may take.
+const HANGS: Duration = Duration::from_secs(2);
+/// The samples have some tens of kilobytes.
+const TOO_MUCH_KIB: u64 = 64 << 10;
+
+/// What became of the damaged copies.
+#[derive(Default)]
+struct Survivors {
+    copies: usize,
+    /// Those of which types or code could be asked for.
+    usable: usize,
+    slowest: Duration,
+}
+
+impl Survivors {
+    /// Asks for everything, and makes sure that this doesn't take long.
+    fn try_copy(&mut self, sample: &Sample, bytes: Vec<u8>) {
+        let start = processor_time();
+        self.usable += usize::from(exercise(sample, bytes));
+        self.copies += 1;
+        let elapsed = processor_time().saturating_sub(start);
+        assert!(elapsed < HANGS, "{} took {elapsed:?}", sample.name);
+        self.slowest = elapsed.max(self.slowest);
+    }
+
+    /// Says what the copies took at most, and makes sure that it was not much memory.
+    fn report(&self) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let peak = peak.unwrap().split_whitespace().nth(1).unwrap();
+        let peak: u64 = peak.parse().unwrap();
+        println!(
+            "{} of {} copies are usable, the slowest took {:?}, the greatest memory was {peak} KiB",
+            self.usable, self.copies, self.slowest
+        );
+        assert!(peak < TOO_MUCH_KIB);
+        assert!(self.usable > self.copies / 20, "most are refused at once");
+    }
+}
+
+/// The time that all threads of this process have had a processor.
+fn processor_time() -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = status.rsplit_once(") ").unwrap();
+    let ticks = fields.split(' ').skip(11).take(2);
+    TICK * ticks.map(|ticks| ticks.parse::<u32>().unwrap()).sum()
+}
+
 /// Asks for everything. Errors are expected, panics are not.
 fn exercise(sample: &Sample, bytes: Vec<u8>) -> bool {
     let path = Path::new(&sample.name);
@@ -60,6 +110,14 @@ fn exercise(sample: &Sample, bytes: Vec<u8>) -> bool {
     let Ok(Some(source)) = source else {
         return false;
     };
+    let macros: &dyn MacroSource = &source;
+    for name in ["NULL", "__GNUC__", "__cplusplus", "offsetof"] {
+        for file in [None, Some("stddef.h")] {
+            if let Ok(Some(unit)) = macros.unit_with_macro(name, file) {
+                let _ = macros.macro_in(unit, name);
+            }
+        }
+    }
     let mut ids = Vec::new();
     for name in source
         .type_names(TypeKinds::all())
@@ -109,9 +167,7 @@ fn exercise(sample: &Sample, bytes: Vec<u8>) -> bool {
     let Some(code) = source.code() else {
         return true;
     };
-    let text = elf
-        .section(".text")
-        .map_or(0..0, kdive_debuginfo::elf::Section::addresses);
+    let text = elf.section(".text").map_or(0..0, Section::addresses);
     for address in text.step_by(16).take(64) {
         let address = address.wrapping_add(0x1000);
         let _ = code.source_line(address);
@@ -192,15 +248,33 @@ fn samples(compiler: &Compiler) -> Vec<Sample> {
     samples
 }
 
+/// The same file with one of its sections of debug information cut off.
+fn with_a_short_section(sample: &Sample, part: usize) -> Vec<u8> {
+    let mut bytes = sample.bytes.clone();
+    let elf = ElfFile::from_bytes(Path::new(&sample.name), bytes.clone()).unwrap();
+    let is_debug = |section: &&Section| section.name.starts_with(".debug_");
+    let sections: Vec<&Section> = elf.sections().iter().filter(is_debug).collect();
+    let section = sections[part % sections.len()];
+    let size = section.size * part as u64 / 200;
+    // ELF of 64 bits: the offset of the section table, and of the size in each of its entries.
+    let table = u64::from_le_bytes(*bytes[0x28..].first_chunk().unwrap()) as usize;
+    let at = table + section.index * 64 + 32;
+    bytes[at..at + 8].copy_from_slice(&size.to_le_bytes());
+    bytes
+}
+
 #[test]
 fn truncated_files_are_survived() {
     let compiler = Compiler::new();
+    let mut survivors = Survivors::default();
     for sample in samples(&compiler) {
         for part in 0..200 {
             let length = sample.bytes.len() * part / 200;
-            exercise(&sample, sample.bytes[..length].to_vec());
+            survivors.try_copy(&sample, sample.bytes[..length].to_vec());
+            survivors.try_copy(&sample, with_a_short_section(&sample, part));
         }
     }
+    survivors.report();
 }
 
 #[test]
@@ -209,6 +283,7 @@ fn corrupted_files_are_survived() {
         .map_or(100, |copies| copies.parse().expect("a number of copies"));
     let compiler = Compiler::new();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut survivors = Survivors::default();
     for sample in samples(&compiler) {
         let bytes = &sample.bytes;
         let elf = ElfFile::from_bytes(Path::new(&sample.name), bytes.clone()).unwrap();
@@ -242,7 +317,8 @@ fn corrupted_files_are_survived() {
                     _ => numbers.below(256) as u8,
                 };
             }
-            exercise(&sample, damaged);
+            survivors.try_copy(&sample, damaged);
         }
     }
+    survivors.report();
 }

@@ -486,11 +486,18 @@ fn other_machines() {
         ("clang", Some("-m32")),
         ("s390x-linux-gnu-gcc", None),
     ] {
-        for version in 2..=5 {
+        let options = ["-g3", "-fdebug-types-section", "-gsplit-dwarf", "-gz=zlib"];
+        // Earlier versions have no more than macros.
+        let early = (2..=3).map(|version| (version, options[0]));
+        let late = (4..=5).flat_map(|version| options.map(|extra| (version, extra)));
+        for (version, extra) in early.chain(late) {
             let folder = Compiler::new();
             let version = format!("-gdwarf-{version}");
             // There may be no C library for the machine.
-            let mut options = vec![&*version, "-nostdlib", "-Wl,-e,main"];
+            let mut options = vec![&*version, extra, "-nostdlib", "-Wl,-e,main"];
+            if compiler == "clang" && extra == "-g3" {
+                options.push("-fdebug-macro");
+            }
             options.extend(machine);
             let program = compile(&folder, compiler, &options);
             check(&program, None, false, &format!("{compiler} {options:?}"));

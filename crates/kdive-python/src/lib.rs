@@ -110,6 +110,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(linux::load_ctf, module)?)?;
     module.add_function(wrap_pyfunction!(linux::pgtable_l5_enabled, module)?)?;
     module.add_function(wrap_pyfunction!(linux::read_vm, module)?)?;
+    module.add_function(wrap_pyfunction!(program::load_debug_info, module)?)?;
     module.add_function(wrap_pyfunction!(program::get_default_prog, module)?)?;
     module.add_function(wrap_pyfunction!(program::set_default_prog, module)?)?;
     module.add_function(wrap_pyfunction!(program::program_from_core_dump, module)?)?;

@@ -25,6 +25,14 @@ pub(crate) struct Module {
     prog: Py<Program>,
 }
 
+/// Says what is wrong with files that modules have taken.
+pub(crate) fn warn_of_problems(py: Python<'_>, program: &engine::Program) -> PyResult<()> {
+    for problem in program.modules().take_problems() {
+        log::warning(py, &problem)?;
+    }
+    Ok(())
+}
+
 macro_rules! subclass {
     ($name:ident, $docs:literal) => {
         #[doc = $docs]
@@ -314,7 +322,7 @@ impl Module {
             py.import("os")?.call_method1("close", (fd,))?;
         }
         match tried {
-            Ok(_) => Ok(()),
+            Ok(_) => warn_of_problems(py, &self.prog.get().inner),
             // What tries files looks for one that there may be.
             Err(engine::Error::DebugInfo(error)) => {
                 log::debug(py, &format!("{}: {error}", self.inner.name()))

@@ -22,6 +22,9 @@ pub(super) enum Compression {
 /// only for data that is nearly all the same byte.
 const GREATEST_RATIO: u64 = 1100;
 
+/// Sections decompress to at most this many times their size, but for those of nearly one byte.
+const USUAL_RATIO: u64 = 16;
+
 /// No file decompresses to more than this many times its size: modules and kernels do so to some
 /// five times theirs.
 const GREATEST_FILE_RATIO: u64 = 100;
@@ -68,8 +71,8 @@ impl Compression {
             ZLIB => inflate(stream, size),
             ZSTD => {
                 check_ratio(raw.len(), size)?;
-                let decoder = ruzstd::decoding::StreamingDecoder::new(stream)
-                    .map_err(|error| format!("zstd: {error}"))?;
+                let decoder =
+                    zstd::Decoder::with_buffer(stream).map_err(|error| format!("zstd: {error}"))?;
                 read_exactly(decoder, size, raw.len())
             }
             other => Err(format!("unknown compression {other}")),
@@ -80,7 +83,23 @@ impl Compression {
 /// Decompresses a zlib stream that holds `size` bytes.
 pub(crate) fn inflate(stream: &[u8], size: u64) -> Result<Vec<u8>, String> {
     check_ratio(stream.len(), size)?;
-    read_exactly(flate2::read::ZlibDecoder::new(stream), size, stream.len())
+    if size > (stream.len() as u64).saturating_mul(USUAL_RATIO) {
+        // Whoever says so may not tell the truth: memory is taken as it is needed.
+        let decoder = flate2::read::ZlibDecoder::new(stream);
+        return read_exactly(decoder, size, stream.len());
+    }
+    let size = usize::try_from(size).map_err(|_| format!("too large: {size} bytes"))?;
+    let mut bytes = vec![0; size];
+    let inflated = libdeflater::Decompressor::new().zlib_decompress(stream, &mut bytes);
+    match inflated {
+        Ok(length) if length == size => Ok(bytes),
+        Ok(length) => Err(wrong_length(length, size)),
+        Err(error) => Err(format!("damaged compressed data: {error}")),
+    }
+}
+
+fn wrong_length(length: usize, expected: usize) -> String {
+    format!("decompresses to {length} bytes instead of {expected}")
 }
 
 /// Refuses a size that so many bytes can't decompress to.
@@ -112,13 +131,7 @@ pub(super) fn decompress_file(raw: &[u8]) -> Option<Result<Vec<u8>, String>> {
         let mut stream = raw;
         lzma_rs::xz_decompress(&mut stream, &mut bytes).map_err(|error| format!("xz: {error:?}"))
     } else if raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        ruzstd::decoding::StreamingDecoder::new(raw)
-            .map_err(|error| format!("zstd: {error}"))
-            .and_then(|mut decoder| {
-                std::io::copy(&mut decoder, &mut bytes)
-                    .map(drop)
-                    .map_err(|error| format!("zstd: {error}"))
-            })
+        zstd::stream::copy_decode(raw, &mut bytes).map_err(|error| format!("zstd: {error}"))
     } else {
         return None;
     };
@@ -154,10 +167,7 @@ fn read_exactly(reader: impl Read, size: u64, compressed: usize) -> Result<Vec<u
         .read_to_end(&mut bytes)
         .map_err(|error| format!("damaged compressed data: {error}"))?;
     if bytes.len() != expected {
-        return Err(format!(
-            "decompresses to {} bytes instead of {expected}",
-            bytes.len()
-        ));
+        return Err(wrong_length(bytes.len(), expected));
     }
     Ok(bytes)
 }

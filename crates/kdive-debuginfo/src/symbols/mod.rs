@@ -128,14 +128,16 @@ impl Names {
     }
 }
 
-/// Symbols, indexed by name and by address. They are read, and both indexes made or taken from the
-/// cache, when first needed.
+/// Symbols, indexed by name and by address. Unless the indexes are in the cache, symbols are read
+/// and both indexes made when first needed.
 #[derive(Default)]
 pub struct SymbolTable {
     /// Where the records are from, if they are read when first needed.
     unread: Vec<Unread>,
     /// Where the lists are kept, if they are.
     cache: Option<IndexCache>,
+    /// Why the lists that were kept can't be used.
+    cache_problem: Option<String>,
     records: OnceLock<Records>,
     names: Vec<Names>,
     /// What is added to the addresses in records, but for those that nothing changes.
@@ -228,6 +230,11 @@ impl SymbolTable {
         };
         if table.add_section(file, elf::SHT_SYMTAB)? {
             table.cache = cache.cloned();
+            match table.load() {
+                Ok(Some(records)) => table.records = records.into(),
+                Ok(None) => {}
+                Err(reason) => table.cache_problem = Some(reason),
+            }
             return Ok(table);
         }
         table.add_section(file, elf::SHT_DYNSYM)?;
@@ -275,8 +282,12 @@ impl SymbolTable {
     }
 
     fn records(&self) -> &Records {
-        self.records
-            .get_or_init(|| self.load().unwrap_or_else(|| self.make()))
+        self.records.get_or_init(|| self.make())
+    }
+
+    /// Why the indexes in the cache can't be used. They are made again, and replaced.
+    pub fn cache_problem(&self) -> Option<&str> {
+        self.cache_problem.as_deref()
     }
 
     /// Reads the symbols, and saves the lists made of them if there is a cache.
@@ -357,8 +368,7 @@ impl SymbolTable {
             if linked < record.end() {
                 let best = records
                     .starting_at(record.address)
-                    .filter(|record| linked < record.end())
-                    .min_by_key(Record::precedence)?;
+                    .find(|record| linked < record.end())?;
                 return Some(self.symbol(best));
             }
             number = self.outer(number?);
@@ -453,8 +463,7 @@ impl SymbolTable {
         records
             .starting_at(closest.address)
             .filter(|record| record.size == 0)
-            .filter(|record| record.may_reach || record.address == linked)
-            .min_by_key(Record::precedence)
+            .find(|record| record.may_reach || record.address == linked)
     }
 
     /// Whether no section ends or begins between the symbol and the address.

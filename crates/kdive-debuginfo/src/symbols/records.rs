@@ -118,7 +118,8 @@ impl column::Record for Record {
 }
 
 /// All records of a table: first those that have offsets and no addresses, then the others, each
-/// sorted by that.
+/// sorted by that, and those of one address by which goes first. A kernel has thousands of symbols
+/// at one address.
 pub(super) struct Records {
     pub(super) list: Column<Record>,
     /// The number of the first one with an address.
@@ -129,7 +130,8 @@ impl Records {
     pub(super) fn new(mut records: Vec<Record>, fixed: &Range<u64>) -> Records {
         // 32-bit record numbers with one value to spare.
         records.truncate(NONE as usize);
-        records.sort_by_key(|record| (record.is_placed(fixed), record.address));
+        records
+            .sort_by_key(|record| (record.is_placed(fixed), record.address, record.precedence()));
         Records {
             first_placed: records.partition_point(|record| !record.is_placed(fixed)),
             list: records.into(),
@@ -142,7 +144,7 @@ impl Records {
         self.before(behind)
     }
 
-    /// The records with an address that start there.
+    /// The records with an address that start there, the one that goes first before the others.
     pub(super) fn starting_at(&self, start: u64) -> impl Iterator<Item = Record> + '_ {
         let first = self.first_where(|record| record.address >= start);
         self.list

@@ -2,7 +2,7 @@
 
 use super::records::{NameIndex, Record, Records};
 use super::{Names, SymbolTable};
-use crate::cache::ItemKind;
+use crate::cache::{ItemKind, Saved};
 use crate::column::{Column, Record as _, layout_of};
 use crate::hash::hash_name;
 
@@ -48,22 +48,33 @@ impl SymbolTable {
             .flatten()
     }
 
-    /// Takes the lists from the cache, if they are there and of this file.
-    pub(super) fn load(&self) -> Option<Records> {
-        let cache = self.cache.as_ref()?;
-        // Nothing is lost with an item that can't be used: it is made again and replaced.
-        let saved = cache.load(ItemKind::Symbols, self.key()?).ok()??;
+    /// Takes the lists from the cache, if they are there and of this file. The error says why
+    /// they can't be used.
+    pub(super) fn load(&self) -> Result<Option<Records>, String> {
+        let (Some(cache), Some(key)) = (&self.cache, self.key()) else {
+            return Ok(None);
+        };
+        let Some(saved) = cache.load(ItemKind::Symbols, key)? else {
+            return Ok(None);
+        };
+        match self.read(&saved) {
+            Some(records) => Ok(Some(records)),
+            None => Err("the file has changed".to_owned()),
+        }
+    }
+
+    fn read(&self, saved: &Saved) -> Option<Records> {
         let mut offset = 0;
-        let numbers: Column<u64> = Column::load(&saved, &mut offset, HEADER_NUMBERS as u64)?;
+        let numbers: Column<u64> = Column::load(saved, &mut offset, HEADER_NUMBERS as u64)?;
         let numbers: [u64; HEADER_NUMBERS] =
             numbers.iter().collect::<Vec<u64>>().try_into().ok()?;
         let [symbols, names, begin, count, first_placed, slots, enclosing] = numbers;
         if self.identity()? != [symbols, names, begin] {
             return None;
         }
-        let list = Column::load(&saved, &mut offset, count)?;
-        let slots: Column<u32> = Column::load(&saved, &mut offset, slots)?;
-        let enclosing: Column<u32> = Column::load(&saved, &mut offset, enclosing)?;
+        let list = Column::load(saved, &mut offset, count)?;
+        let slots: Column<u32> = Column::load(saved, &mut offset, slots)?;
+        let enclosing: Column<u32> = Column::load(saved, &mut offset, enclosing)?;
         if !slots.len().is_power_of_two() {
             return None;
         }

@@ -9,6 +9,7 @@ use kdive_debuginfo::symbols::SymbolTable;
 
 use super::{FileStatus, Module, ModuleFile, ModuleKind, unsaved};
 use crate::Result;
+use crate::program::Program;
 
 impl Module {
     /// Takes what is wanted of an ELF file that belongs to the module; whether anything was.
@@ -57,7 +58,7 @@ impl Module {
                 unsaved::supply(&program, target, file, bias);
             }
             if !is_used && self.debug_file().status != FileStatus::Have {
-                program.add_symbols(Arc::new(self.symbols(file, bias)?));
+                program.add_symbols(Arc::new(self.symbols(&program, file, bias)?));
             }
             is_used = true;
         }
@@ -110,10 +111,7 @@ impl Module {
             return Ok(false);
         };
         if let CacheOutcome::Replaced(reason) = dwarf.cache_outcome() {
-            program.modules().note_problem(format!(
-                "the saved index of {} was made again: {reason}",
-                file.path().display()
-            ));
+            program.modules().note_replaced(file.path(), &reason);
         }
         if let [first, others @ ..] = dwarf.missing_files() {
             program.modules().note_problem(format!(
@@ -136,14 +134,17 @@ impl Module {
             };
         });
         program.add_type_source(Arc::new(dwarf));
-        program.add_symbols(Arc::new(self.symbols(file, bias)?));
+        program.add_symbols(Arc::new(self.symbols(&program, file, bias)?));
         Ok(true)
     }
 
     /// The symbols of a file of this module.
-    fn symbols(&self, file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
+    fn symbols(&self, program: &Program, file: &Arc<ElfFile>, bias: u64) -> Result<SymbolTable> {
         let cache = IndexCache::of_user();
         let symbols = SymbolTable::from_elf_with_cache(file, bias, cache.as_ref())?;
+        if let Some(reason) = symbols.cache_problem() {
+            program.modules().note_replaced(file.path(), reason);
+        }
         Ok(match (self.kind(), self.address_ranges()) {
             (ModuleKind::Relocatable { .. }, Some(ranges)) if !ranges.is_empty() => {
                 symbols.within(&ranges)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 
@@ -25,7 +25,15 @@ pub struct ModuleRegistry {
     finders: FinderRegistry<dyn DebugInfoFinder>,
     options: RwLock<DebugInfoOptions>,
     /// What was wrong with files that were taken all the same.
-    problems: Mutex<Vec<String>>,
+    problems: Mutex<Problems>,
+}
+
+/// What is to be told to users about files.
+#[derive(Default)]
+struct Problems {
+    of_files: Vec<String>,
+    /// The files of which what is kept in the cache could not be used, and why.
+    replaced: Vec<(PathBuf, String)>,
 }
 
 /// What came of loading debug information.
@@ -73,13 +81,39 @@ impl ModuleRegistry {
 
     /// Notes what is wrong with a file that is taken all the same.
     pub(super) fn note_problem(&self, problem: String) {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems.push(problem);
+        self.problems().of_files.push(problem);
     }
 
-    fn take_problems(&self) -> Vec<String> {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *problems)
+    /// Notes that what is kept in the cache of a file is made again.
+    pub(super) fn note_replaced(&self, path: &Path, reason: &str) {
+        let replaced = &mut self.problems().replaced;
+        if replaced.iter().all(|(known, _)| known != path) {
+            replaced.push((path.to_owned(), reason.to_owned()));
+        }
+    }
+
+    /// What is wrong with files that were taken since this was last asked for.
+    pub fn take_problems(&self) -> Vec<String> {
+        let Problems {
+            mut of_files,
+            replaced,
+        } = std::mem::take(&mut *self.problems());
+        // After an update of kdive these are all that were ever used: one sentence is enough.
+        if let [(path, reason), others @ ..] = &*replaced {
+            let path = path.display();
+            of_files.push(match others.len() {
+                0 => format!("the saved index of {path} was made again: {reason}"),
+                more => format!(
+                    "the saved indexes of {} files were made again, such as that of {path}: {reason}",
+                    more + 1
+                ),
+            });
+        }
+        of_files
+    }
+
+    fn problems(&self) -> MutexGuard<'_, Problems> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, matches: impl Fn(&Module) -> bool) -> Option<Arc<Module>> {
@@ -309,23 +343,37 @@ impl Program {
     }
 
     fn why_unused(&self, file: &ElfFile) -> String {
-        let own = match file.build_id() {
-            Some(id) => format!("its build ID {}", hex(id)),
-            None => "it has no build ID and".to_owned(),
+        let Some(own) = file.build_id() else {
+            return "it has no build ID that tells what it belongs to".to_owned();
         };
-        match self.main_module().and_then(|module| module.build_id()) {
-            Some(main) => format!(
-                "{own} belongs to no loaded module; the {}'s is {}",
-                if self.is_kernel() {
-                    "kernel"
-                } else {
-                    "executable"
-                },
-                hex(&main)
-            ),
-            None => format!("{own} belongs to no loaded module"),
+        let modules = self.modules.all();
+        let same = |module: &&Arc<Module>| module.build_id().as_deref() == Some(own);
+        if let Some(module) = modules.iter().find(same) {
+            return format!("nothing in it is missing for {}", module.name());
+        }
+        let own = format!("its build ID {} belongs to no loaded module", hex(own));
+        let named = file_stem(file.path());
+        let of_name = |module: &&Arc<Module>| file_stem(Path::new(module.name())) == named;
+        let (name, id) = match (modules.iter().find(of_name), self.main_module()) {
+            (Some(module), _) => (module.name().to_owned(), module.build_id()),
+            (None, Some(main)) if self.is_kernel() => ("the kernel".to_owned(), main.build_id()),
+            (None, Some(main)) => ("the executable".to_owned(), main.build_id()),
+            (None, None) => return own,
+        };
+        match id {
+            Some(id) => format!("{own}; that of {name} is {}", hex(&id)),
+            None => own,
         }
     }
+}
+
+/// What the file of a module is called: without its folder, and `.ko` and what follows it, with
+/// underscores as the kernel has them in names.
+fn file_stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split_once(".ko").map_or(&*name, |(stem, _)| stem);
+    let stem = stem.strip_suffix(".debug").unwrap_or(stem);
+    stem.replace('-', "_")
 }
 
 impl Module {

@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 pub(crate) use default::{default_program, get_default_prog, set_default_prog};
+pub(crate) use modules::load_debug_info;
 pub(crate) use targets::{program_from_core_dump, program_from_kernel, program_from_pid};
 
 use crate::arguments::{Text, Truth, bytes_of};
@@ -108,7 +109,7 @@ impl Program {
         py: Python<'_>,
         platform: Option<&Bound<'_, PyAny>>,
         vmcoreinfo: Option<Text>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Py<Self>> {
         let platform = platform
             .map(|platform| match platform.cast::<Platform>() {
                 Ok(platform) => Ok(platform.get().inner),
@@ -118,12 +119,15 @@ impl Program {
         if let Some(Text(text)) = &vmcoreinfo {
             check_vmcoreinfo(text)?;
         }
-        Ok(Self {
+        let prog = Self {
             inner: engine::Program::new(platform),
             cache: Mutex::new(PyDict::new(py).into_any().unbind()),
             config: Mutex::new(PyDict::new(py).into_any().unbind()),
             vmcoreinfo: vmcoreinfo.map(|text| text.0),
-        })
+        };
+        let prog = Bound::new(py, prog)?;
+        modules::register_debuginfod(&prog)?;
+        Ok(prog.unbind())
     }
 
     /// Where helpers keep what they found out about the program.

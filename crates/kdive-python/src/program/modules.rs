@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kdive_engine as engine;
-use kdive_engine::module::{DebugInfoFinder, Module as EngineModule, ModuleKind};
+use kdive_engine::module::{DebugInfoFinder, LoadReport, Module as EngineModule, ModuleKind};
 use pyo3::exceptions::{PyLookupError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PySequence, PySet, PyString, PyTuple};
@@ -30,6 +30,25 @@ impl DebugInfoFinder for Finder {
             Ok(())
         })
     }
+}
+
+/// Asks the servers of `$DEBUGINFOD_URLS` for what modules want.
+#[pyfunction]
+fn find_by_debuginfod(modules: &Bound<'_, PyAny>) -> PyResult<()> {
+    // Without servers not even the client is loaded.
+    if std::env::var_os("DEBUGINFOD_URLS").is_some_and(|urls| !urls.is_empty()) {
+        let client = modules.py().import("kdive.debuginfod")?;
+        client.call_method1("find", (modules,))?;
+    }
+    Ok(())
+}
+
+/// Gives a program that has just been made its finder `debuginfod`.
+pub(super) fn register_debuginfod(prog: &Bound<'_, Program>) -> PyResult<()> {
+    let function = wrap_pyfunction!(find_by_debuginfod, prog.py())?;
+    let finder = Finder::new(prog, &function)?;
+    let finders = prog.get().inner.modules().finders();
+    finders.register("debuginfod", finder, Some(-1)).or_raise()
 }
 
 fn to_python<'py>(
@@ -69,18 +88,9 @@ impl Program {
 
     /// Loads debug information; what is not found is an error.
     fn load(&self, py: Python<'_>, paths: &[PathBuf], default: bool, main: bool) -> PyResult<()> {
-        let report = py
-            .detach(|| self.inner.load_debug_info(paths, default, main))
-            .or_raise()?;
-        for problem in &report.problems {
-            log::warning(py, problem)?;
-        }
+        let report = self.load_and_report(py, paths, default, main)?;
         for (path, reason) in &report.unused {
-            log::info(py, &format!("{} was not used: {reason}", path.display()))?;
-        }
-        if let Some(error) = &report.unreadable {
-            let message = format!("not all loaded modules could be found: {error}");
-            log::warning(py, &message)?;
+            log::warning(py, &format!("{} was not used: {reason}", path.display()))?;
         }
         if report.missing.is_empty() {
             return Ok(());
@@ -92,6 +102,27 @@ impl Program {
         )))
     }
 
+    /// The same for who says itself what was not used, and what is missing.
+    fn load_and_report(
+        &self,
+        py: Python<'_>,
+        paths: &[PathBuf],
+        default: bool,
+        main: bool,
+    ) -> PyResult<LoadReport> {
+        let report = py
+            .detach(|| self.inner.load_debug_info(paths, default, main))
+            .or_raise()?;
+        for problem in &report.problems {
+            log::warning(py, problem)?;
+        }
+        if let Some(error) = &report.unreadable {
+            let message = format!("not all loaded modules could be found: {error}");
+            log::warning(py, &message)?;
+        }
+        Ok(report)
+    }
+
     /// Loads what is found of the default debug information.
     pub(super) fn load_what_is_found(&self, py: Python<'_>) -> PyResult<()> {
         match self.load(py, &[], true, false) {
@@ -101,6 +132,22 @@ impl Program {
             result => result,
         }
     }
+}
+
+/// Load debug information like `Program.load_debug_info`. Returns the given files that were not
+/// used, each with the reason, and whether all modules have what they want.
+#[pyfunction]
+#[pyo3(name = "_load_debug_info")]
+pub(crate) fn load_debug_info(
+    prog: &Bound<'_, Program>,
+    paths: Vec<PathBuf>,
+    default: bool,
+    main: bool,
+) -> PyResult<(Vec<(PathBuf, String)>, bool)> {
+    let report = prog
+        .get()
+        .load_and_report(prog.py(), &paths, default, main)?;
+    Ok((report.unused, report.missing.is_empty()))
 }
 
 #[pymethods]
@@ -268,7 +315,8 @@ impl Program {
         let py = modules.py();
         let modules = module::modules_of(modules.as_any())?;
         py.detach(|| self.inner.load_module_debug_info(&modules))
-            .or_raise()
+            .or_raise()?;
+        module::warn_of_problems(py, &self.inner)
     }
 
     /// Search for the files of modules in the standard places.
@@ -285,7 +333,8 @@ impl Program {
         let py = modules.py();
         let modules = module::modules_of(modules)?;
         py.detach(|| self.inner.find_standard_debug_info(&modules, &options))
-            .or_raise()
+            .or_raise()?;
+        module::warn_of_problems(py, &self.inner)
     }
 
     /// How debug information is searched for; its attributes may be set.

@@ -242,16 +242,19 @@ fn to_python<'py>(py: Python<'py>, found: &Verification) -> PyResult<Bound<'py, 
 }
 
 /// A new program with the target that is set, and the debug information that is found.
-fn opened(py: Python<'_>, set_target: impl FnOnce(&Program) -> PyResult<()>) -> PyResult<Program> {
+fn opened(
+    py: Python<'_>,
+    set_target: impl FnOnce(&Program) -> PyResult<()>,
+) -> PyResult<Py<Program>> {
     let prog = Program::new(py, None, None)?;
-    set_target(&prog)?;
-    prog.load_what_is_found(py)?;
+    set_target(prog.get())?;
+    prog.get().load_what_is_found(py)?;
     Ok(prog)
 }
 
 /// Open a core dump, given its path or an open file descriptor, and load debug information.
 #[pyfunction]
-pub(crate) fn program_from_core_dump(py: Python<'_>, path: CoreDump) -> PyResult<Program> {
+pub(crate) fn program_from_core_dump(py: Python<'_>, path: CoreDump) -> PyResult<Py<Program>> {
     opened(py, |prog| {
         prog.set_core_dump(py, path, "fault", true, false)
     })
@@ -259,12 +262,12 @@ pub(crate) fn program_from_core_dump(py: Python<'_>, path: CoreDump) -> PyResult
 
 /// Open the running kernel and load debug information.
 #[pyfunction]
-pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Program> {
+pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Py<Program>> {
     opened(py, |prog| prog.set_kernel(py, false))
 }
 
 /// Open a running process and load debug information.
 #[pyfunction]
-pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Program> {
+pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Py<Program>> {
     opened(py, |prog| prog.set_pid(py, pid, false))
 }
