@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use gimli::constants as dw;
 
-use super::file::{DwarfFile, UnitView};
+use super::file::{DwarfFile, Slice, UnitView};
 use super::line_rows::LineRows;
 use crate::Result;
 
@@ -126,7 +126,7 @@ impl DwarfFile {
         for (unit, _) in units.filter(|(_, is_announced)| !**is_announced) {
             let view = self.unit(unit)?;
             let failed = |error: gimli::Error| self.bad_entry(view.offset, &error.to_string());
-            let mut found = view.dwarf.unit_ranges(&view.unit).map_err(failed)?;
+            let mut found = view.own_ranges().map_err(failed)?;
             while let Some(range) = found.next().map_err(failed)? {
                 ranges.push(UnitRange {
                     start: range.begin,
@@ -140,6 +140,40 @@ impl DwarfFile {
     }
 }
 
+impl<'a> UnitView<'a> {
+    /// Where the code of an entry is, as linked. What would end beyond all addresses is nowhere.
+    pub(super) fn ranges(
+        &self,
+        entry: &gimli::DebuggingInformationEntry<Slice<'a>>,
+    ) -> gimli::Result<gimli::RangeIter<Slice<'a>>> {
+        // gimli adds the length to the start, whatever comes of it.
+        let (mut start, mut length) = (0, 0);
+        for attribute in entry.attrs() {
+            match (attribute.name(), attribute.value()) {
+                (dw::DW_AT_low_pc, value) => {
+                    let address = self.dwarf.attr_address(&self.unit, value)?;
+                    start = address.unwrap_or_default();
+                }
+                (dw::DW_AT_high_pc, gimli::AttributeValue::Udata(value)) => length = value,
+                _ => {}
+            }
+        }
+        match start.checked_add(length) {
+            Some(_) => self.dwarf.die_ranges(&self.unit, entry),
+            None => Ok(gimli::RangeIter::default()),
+        }
+    }
+
+    /// Where the code of the unit is, as linked.
+    fn own_ranges(&self) -> gimli::Result<gimli::RangeIter<Slice<'a>>> {
+        let mut entries = self.unit.entries();
+        match entries.next_dfs()? {
+            Some(root) => self.ranges(root),
+            None => Ok(gimli::RangeIter::default()),
+        }
+    }
+}
+
 /// All functions of a unit that have code, sorted by it.
 fn functions(view: &UnitView<'_>) -> gimli::Result<Vec<FunctionRange>> {
     let mut functions = Vec::new();
@@ -148,7 +182,7 @@ fn functions(view: &UnitView<'_>) -> gimli::Result<Vec<FunctionRange>> {
         if entry.tag() != dw::DW_TAG_subprogram {
             continue;
         }
-        let mut ranges = view.dwarf.die_ranges(&view.unit, entry)?;
+        let mut ranges = view.ranges(entry)?;
         while let Some(range) = ranges.next()? {
             if range.begin < range.end {
                 functions.push(FunctionRange {

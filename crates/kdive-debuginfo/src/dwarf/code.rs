@@ -109,11 +109,7 @@ impl<'a> Entry<'a> {
     /// Whether the entry's code is at an address, as linked.
     fn contains(&self, address: u64) -> Result<bool> {
         let failed = |error| self.gimli_error(error);
-        let mut ranges = self
-            .view
-            .dwarf
-            .die_ranges(&self.view.unit, &self.die)
-            .map_err(failed)?;
+        let mut ranges = self.view.ranges(&self.die).map_err(failed)?;
         while let Some(range) = ranges.next().map_err(failed)? {
             if (range.begin..range.end).contains(&address) {
                 return Ok(true);

@@ -78,8 +78,7 @@ pub(super) fn function_address(entry: &Entry<'_>) -> Result<Option<u64>> {
     }
     let mut ranges = entry
         .view
-        .dwarf
-        .die_ranges(&entry.view.unit, &entry.die)
+        .ranges(&entry.die)
         .map_err(|error| entry.gimli_error(error))?;
     let first = ranges.next().map_err(|error| entry.gimli_error(error))?;
     Ok(first.map(|range| range.begin))
