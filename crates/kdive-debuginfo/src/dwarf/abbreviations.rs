@@ -61,9 +61,9 @@ pub(super) enum Step {
 
 impl Step {
     /// The number of bytes that it takes, if that is always the same.
-    fn fixed_size(self) -> Option<u16> {
+    fn fixed_size(self) -> Option<u32> {
         match self {
-            Step::Skip(size) => u16::try_from(size).ok(),
+            Step::Skip(size) => Some(size),
             Step::Name(
                 StringForm::Str(size)
                 | StringForm::LineStr(size)
@@ -79,7 +79,7 @@ impl Step {
                 ReferenceForm::Unit(size)
                 | ReferenceForm::Section(size)
                 | ReferenceForm::Supplementary(size),
-            ) => Some(u16::from(size)),
+            ) => Some(u32::from(size)),
             _ => None,
         }
     }
@@ -234,7 +234,9 @@ impl Abbreviations {
                     identity.follows_name = true;
                     Some(0)
                 }
-                _ => distance.and_then(|distance| distance.checked_add(step.fixed_size()?)),
+                _ => distance.and_then(|distance: u16| {
+                    distance.checked_add(u16::try_from(step.fixed_size()?).ok()?)
+                }),
             };
             match (step, here) {
                 (Step::Name(StringForm::Str(4)), Some(here)) => {
@@ -494,22 +496,9 @@ impl Cursor<'_> {
                 let inner = step_of_indirect(form, encoding)?;
                 self.take_step(inner, encoding)
             }
-            Step::Name(
-                StringForm::Str(size)
-                | StringForm::LineStr(size)
-                | StringForm::Supplementary(size)
-                | StringForm::Index(size),
-            )
-            | Step::Sibling(
-                ReferenceForm::Unit(size)
-                | ReferenceForm::Section(size)
-                | ReferenceForm::Supplementary(size),
-            )
-            | Step::Origin(
-                ReferenceForm::Unit(size)
-                | ReferenceForm::Section(size)
-                | ReferenceForm::Supplementary(size),
-            ) => self.skip(u64::from(size)),
+            Step::Name(_) | Step::Sibling(_) | Step::Origin(_) => {
+                self.skip(u64::from(step.fixed_size()?))
+            }
         }
     }
 }

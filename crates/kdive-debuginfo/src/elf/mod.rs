@@ -1,30 +1,34 @@
-//! ELF files: headers, sections, notes, and links to other files of the same module.
+//! ELF files: their sections and what is in them.
+//!
+//! [`headers`] reads the headers, [`note`] the notes, [`links`] what leads to other files of the same
+//! module; [`compression`] and [`relocation`] prepare the bytes of sections.
 //!
 //! Symbols and debug information are read from here, not here.
 
 mod compression;
+mod headers;
+mod links;
 mod note;
 mod relocation;
 
 pub(crate) use compression::inflate;
 
+pub use links::{DebugLink, SupplementaryLink};
 pub use note::{build_id_in_memory, build_id_in_notes};
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kdive_target::{Architecture, ByteOrder, Platform};
+use kdive_target::Platform;
 use memmap2::Mmap;
 use object::Endianness;
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 use crate::bytes::u32_from;
 use crate::{Error, Result};
+use headers::{Headers, note_prepared, read_headers};
 
 /// What an ELF file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,24 +133,6 @@ impl Segment {
     pub fn is_load(&self) -> bool {
         self.kind == elf::PT_LOAD.0
     }
-}
-
-/// `.gnu_debuglink`: which file has the debug information of this one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DebugLink {
-    /// The name of the file, without a directory.
-    pub file_name: PathBuf,
-    /// The CRC-32 of that file's bytes.
-    pub checksum: u32,
-}
-
-/// `.gnu_debugaltlink` or `.debug_sup`: which file has the debug information that several share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SupplementaryLink {
-    /// The path of the file, absolute or relative to this file's.
-    pub path: PathBuf,
-    /// The build ID or checksum that it must have.
-    pub checksum: Vec<u8>,
 }
 
 enum Content {
@@ -407,91 +393,9 @@ impl ElfFile {
         drop(dropped);
     }
 
-    /// The file within this one that has the symbols which were stripped from it
-    /// (`.gnu_debugdata`, also called `MiniDebugInfo`).
-    pub fn mini_debug_info(&self) -> Result<Option<ElfFile>> {
-        let Some(data) = self.section_data(".gnu_debugdata")? else {
-            return Ok(None);
-        };
-        let failed = |message: &str| self.bad(&format!(".gnu_debugdata: {message}"));
-        let bytes = compression::decompress_file(data).ok_or_else(|| failed("not compressed"))?;
-        let bytes = bytes.map_err(|message| failed(&message))?;
-        ElfFile::from_bytes(&self.path, bytes).map(Some)
-    }
-
     /// The GNU build ID.
     pub fn build_id(&self) -> Option<&[u8]> {
         note::build_id(self)
-    }
-
-    /// The file that `.gnu_debuglink` names.
-    pub fn debug_link(&self) -> Result<Option<DebugLink>> {
-        let Some(data) = self.section_data(".gnu_debuglink")? else {
-            return Ok(None);
-        };
-        let malformed = || bad(&self.path, ".gnu_debuglink: no file name and checksum");
-        let name_length = data
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or_else(malformed)?;
-        let checksum_at = (name_length + 1).next_multiple_of(4);
-        let checksum = data
-            .get(checksum_at..)
-            .and_then(|rest| rest.first_chunk::<4>());
-        Ok(Some(DebugLink {
-            file_name: path_from_bytes(&data[..name_length]),
-            checksum: self.u32_from(*checksum.ok_or_else(malformed)?),
-        }))
-    }
-
-    /// The file that `.gnu_debugaltlink` or `.debug_sup` names.
-    pub fn supplementary_link(&self) -> Result<Option<SupplementaryLink>> {
-        if let Some(data) = self.section_data(".gnu_debugaltlink")? {
-            let name_length = data
-                .iter()
-                .position(|&byte| byte == 0)
-                .ok_or_else(|| bad(&self.path, ".gnu_debugaltlink: the file name does not end"))?;
-            return Ok(Some(SupplementaryLink {
-                path: path_from_bytes(&data[..name_length]),
-                checksum: data[name_length + 1..].to_vec(),
-            }));
-        }
-        let Some(data) = self.section_data(".debug_sup")? else {
-            return Ok(None);
-        };
-        // DWARF 5, 7.3.6: version (2 bytes), is_supplementary (1 byte), file name, length of the
-        // checksum (LEB128), checksum.
-        let malformed = || bad(&self.path, ".debug_sup: damaged");
-        if data.get(2).ok_or_else(malformed)? != &0 {
-            return Ok(None);
-        }
-        let name = &data[3..];
-        let name_length = name
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or_else(malformed)?;
-        let mut rest = gimli::EndianSlice::new(&name[name_length + 1..], gimli::LittleEndian);
-        let checksum = gimli::Reader::read_uleb128(&mut rest)
-            .ok()
-            .and_then(|length| rest.slice().get(..usize::try_from(length).ok()?))
-            .ok_or_else(malformed)?;
-        Ok(Some(SupplementaryLink {
-            path: path_from_bytes(&name[..name_length]),
-            checksum: checksum.to_vec(),
-        }))
-    }
-
-    /// Whether this is the file that another one's link names: it has the build ID or, in DWARF 5,
-    /// the checksum.
-    pub fn is_supplementary(&self, link: &SupplementaryLink) -> Result<bool> {
-        if self.build_id() == Some(&*link.checksum) {
-            return Ok(true);
-        }
-        let Some(data) = self.section_data(".debug_sup")? else {
-            return Ok(false);
-        };
-        let own = data.get(2) == Some(&1) && data.ends_with(&link.checksum);
-        Ok(own && !link.checksum.is_empty())
     }
 
     /// The address at which something linked at `address` is loaded when the file is moved by
@@ -528,174 +432,5 @@ fn bad(path: &Path, message: &str) -> Error {
     Error::Bad {
         origin: path.display().to_string(),
         message: message.to_owned(),
-    }
-}
-
-/// Notes which sections have other bytes than those in the file.
-fn note_prepared(sections: &mut [Section], kind: ElfKind) {
-    let mut is_relocated = vec![false; sections.len()];
-    let mut first_of_name: HashMap<String, usize> = HashMap::new();
-    let mut continuations = Vec::new();
-    if kind == ElfKind::Relocatable {
-        for section in sections.iter() {
-            if section.is_relocation_table()
-                && let Some(flag) = is_relocated.get_mut(section.info as usize)
-            {
-                *flag = true;
-            }
-            if section.name.starts_with(".debug_") && section.has_data() {
-                match first_of_name.entry(section.name.clone()) {
-                    Entry::Vacant(entry) => _ = entry.insert(section.index),
-                    Entry::Occupied(entry) => continuations.push((*entry.get(), section.index)),
-                }
-            }
-        }
-    }
-    for (first, continuation) in continuations {
-        if let Some(first) = sections.get_mut(first) {
-            first.continued.push(continuation);
-        }
-    }
-    for (section, is_relocated) in sections.iter_mut().zip(is_relocated) {
-        section.is_prepared = section.compression != compression::Compression::None
-            || is_relocated && section.can_be_relocated()
-            || !section.continued.is_empty();
-    }
-}
-
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-struct Headers {
-    kind: ElfKind,
-    platform: Platform,
-    entry: u64,
-    sections: Vec<Section>,
-    segments: Vec<Segment>,
-}
-
-fn read_headers<H: FileHeader<Endian = Endianness>>(
-    bytes: &[u8],
-) -> std::result::Result<Headers, String> {
-    let describe = |error: object::read::Error| format!("ELF header: {error}");
-    let header = H::parse(bytes).map_err(describe)?;
-    let endian = header.endian().map_err(describe)?;
-    let kind = match header.e_type(endian) {
-        elf::ET_REL => ElfKind::Relocatable,
-        elf::ET_EXEC => ElfKind::Executable,
-        elf::ET_DYN => ElfKind::Shared,
-        elf::ET_CORE => ElfKind::Core,
-        _ => ElfKind::Other,
-    };
-    let is_64_bit = header.is_class_64();
-    let platform = Platform {
-        architecture: architecture(header.e_machine(endian), is_64_bit),
-        is_64_bit,
-        byte_order: byte_order(endian),
-    };
-    let table = header.sections(endian, bytes).map_err(describe)?;
-    let mut sections = Vec::with_capacity(table.len());
-    for (index, section) in table.iter().enumerate() {
-        sections.push(read_section(
-            index, section, &table, endian, bytes, is_64_bit,
-        )?);
-    }
-    let segments = header
-        .program_headers(endian, bytes)
-        .map_err(describe)?
-        .iter()
-        .map(|segment| Segment {
-            kind: segment.p_type(endian).0,
-            flags: segment.p_flags(endian).0,
-            offset: segment.p_offset(endian).into(),
-            address: segment.p_vaddr(endian).into(),
-            physical_address: segment.p_paddr(endian).into(),
-            file_size: segment.p_filesz(endian).into(),
-            memory_size: segment.p_memsz(endian).into(),
-            alignment: segment.p_align(endian).into(),
-        })
-        .collect();
-    Ok(Headers {
-        kind,
-        platform,
-        entry: header.e_entry(endian).into(),
-        sections,
-        segments,
-    })
-}
-
-fn read_section<H: FileHeader<Endian = Endianness>>(
-    index: usize,
-    section: &H::SectionHeader,
-    table: &object::read::elf::SectionTable<'_, H>,
-    endian: Endianness,
-    bytes: &[u8],
-    is_64_bit: bool,
-) -> std::result::Result<Section, String> {
-    let name = table
-        .section_name(endian, section)
-        .map_err(|error| format!("section {index}: name: {error}"))?;
-    let mut name = String::from_utf8_lossy(name).into_owned();
-    let has_data = section.file_range(endian).is_some();
-    let mut file_range = 0..0;
-    if let Some((offset, size)) = section.file_range(endian).filter(|&(_, size)| size != 0) {
-        let end = offset
-            .checked_add(size)
-            .filter(|&end| end <= bytes.len() as u64);
-        let Some(end) = end else {
-            return Err(format!(
-                "section {index} ({name}) ends beyond the end of the file: the file is truncated"
-            ));
-        };
-        file_range = offset as usize..end as usize;
-    }
-    let flags: u64 = section.sh_flags(endian).0;
-    let mut compression = compression::Compression::None;
-    if has_data && flags & elf::SHF_COMPRESSED.0 != 0 {
-        compression = compression::Compression::from_header(is_64_bit, byte_order(endian));
-    } else if let Some(rest) = name.strip_prefix(".zdebug_") {
-        name = format!(".debug_{rest}");
-        compression = compression::Compression::Gnu;
-    }
-    Ok(Section {
-        index,
-        name,
-        kind: section.sh_type(endian).0,
-        flags,
-        address: section.sh_addr(endian).into(),
-        size: section.sh_size(endian).into(),
-        link: section.sh_link(endian),
-        info: section.sh_info(endian),
-        entry_size: section.sh_entsize(endian).into(),
-        alignment: section.sh_addralign(endian).into(),
-        file_range,
-        compression,
-        is_prepared: false,
-        continued: Vec::new(),
-    })
-}
-
-fn architecture(machine: elf::Machine, is_64_bit: bool) -> Architecture {
-    match (machine, is_64_bit) {
-        (elf::EM_X86_64, _) => Architecture::X86_64,
-        (elf::EM_386, _) => Architecture::I386,
-        (elf::EM_AARCH64, _) => Architecture::Aarch64,
-        (elf::EM_ARM, _) => Architecture::Arm,
-        (elf::EM_PPC64, _) => Architecture::Ppc64,
-        (elf::EM_RISCV, true) => Architecture::Riscv64,
-        (elf::EM_RISCV, false) => Architecture::Riscv32,
-        (elf::EM_S390, true) => Architecture::S390x,
-        (elf::EM_S390, false) => Architecture::S390,
-        (elf::EM_LOONGARCH, true) => Architecture::LoongArch64,
-        _ => Architecture::Unknown,
-    }
-}
-
-fn byte_order(endian: Endianness) -> ByteOrder {
-    match endian {
-        Endianness::Little => ByteOrder::Little,
-        Endianness::Big => ByteOrder::Big,
     }
 }
