@@ -67,7 +67,6 @@ setup_peers() {
     need gdb gdb
     need xz xz-utils
     need zstd zstd
-    need crash crash
     need sudo sudo
     # In an environment of its own: kdive is compared with drgn, and never imports it.
     [ -x .venv-drgn/bin/drgn ] || { python3 -m venv .venv-drgn && .venv-drgn/bin/pip install -q drgn==0.3.0; }

@@ -1,7 +1,6 @@
 """The debuggers that stacks are compared with."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 import lab
+from lab import peers
 
 ROOT = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("probe.py")
@@ -43,13 +43,12 @@ def ask() -> Callable[[str, lab.Target], Facts]:
 @pytest.fixture(scope="session")
 def crash() -> Callable[[lab.Target, str], str]:
     """Return what crash prints for commands on a target."""
-    program = shutil.which("crash")
-    assert program, "crash is missing: run tools/setup.sh's setup_peers"
+    program = peers.crash()
 
     def answer(target: lab.Target, commands: str) -> str:
         dump = next(iter(target.dumps.values()))
         done = subprocess.run(
-            [program, "-s", target.vmlinux, dump],
+            [*program, "-s", target.vmlinux, dump],
             input=f"{commands}\nquit\n",
             capture_output=True,
             text=True,
