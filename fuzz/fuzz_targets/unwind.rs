@@ -305,7 +305,9 @@ fn evaluate(bytes: &[u8], memory: &[u8]) {
         if let Ok(pieces) = expression::evaluate(bytes, encoding, &frame, Some(STACK)) {
             for bits in [1, 64, 200] {
                 if let Ok(assembled) = expression::assemble(&pieces, bits, &frame) {
-                    assert_eq!(assembled.len() as u64, bits.div_ceil(8));
+                    assert_eq!(assembled.bytes.len() as u64, bits.div_ceil(8));
+                    let end = assembled.unknown.last().map_or(0, |range| range.end);
+                    assert!(end <= assembled.bytes.len() as u64);
                 }
             }
         }

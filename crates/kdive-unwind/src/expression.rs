@@ -3,7 +3,9 @@
 //! The stack machine is gimli's. Here it is given what it asks for, and its result becomes
 //! [pieces](Piece) whose bytes can be [assembled](assemble).
 
-use gimli::{EndianSlice, EvaluationResult, LittleEndian};
+use std::ops::Range;
+
+use gimli::{EndianSlice, EvaluationResult, LittleEndian, Operation};
 
 use crate::memory::ReadMemory;
 use crate::{Architecture, Registers};
@@ -215,15 +217,105 @@ pub enum Location {
     },
     /// Nowhere.
     OptimizedOut,
+    /// Somewhere, but it can't be told where.
+    Unknown(Unavailable),
+}
+
+/// The bytes of a variable, as far as they are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assembled {
+    /// All bytes, little-endian; zeroes where nothing is known, and behind the last bit.
+    pub bytes: Vec<u8>,
+    /// The bytes of which some bits are not known, in ascending order and apart from each other;
+    /// never all of them.
+    pub unknown: Vec<Range<u64>>,
+    /// Why they are not known.
+    pub reason: Option<Unavailable>,
+}
+
+impl Assembled {
+    /// The bytes, if all of them are known.
+    ///
+    /// # Errors
+    ///
+    /// Why some of them are not.
+    pub fn whole(self) -> Result<Vec<u8>, Unavailable> {
+        match self.reason {
+            None => Ok(self.bytes),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    fn forget(&mut self, bits: Range<u64>, reason: Unavailable) {
+        if bits.is_empty() {
+            return;
+        }
+        let (start, end) = (bits.start / 8, bits.end.div_ceil(8));
+        match self.unknown.last_mut() {
+            Some(last) if last.end >= start => last.end = end,
+            _ => self.unknown.push(start..end),
+        }
+        // That a part is nowhere says less than why another can't be had.
+        if matches!(self.reason, None | Some(Unavailable::OptimizedOut)) {
+            self.reason = Some(reason);
+        }
+    }
 }
 
 /// Evaluates the location of a variable, or of a part of one if `object` is the address of the
 /// object that it is a part of (`DW_OP_push_object_address`).
 ///
+/// A piece that can't be told is [`Location::Unknown`], and does not hide the others.
+///
 /// # Errors
 ///
 /// Why the variable has no location. An empty expression gives [`Location::OptimizedOut`].
 pub fn evaluate<'a>(
+    expression: &'a [u8],
+    encoding: Encoding,
+    context: &dyn Context<'a>,
+    object: Option<u64>,
+) -> Result<Vec<Piece>, Unavailable> {
+    let Some(parts) = pieces_of(expression, encoding)? else {
+        return evaluate_at_once(expression, encoding, context, object);
+    };
+    let mut pieces = Vec::with_capacity(parts.len());
+    for (part, size) in parts {
+        match evaluate_at_once(part, encoding, context, object) {
+            Ok(evaluated) => pieces.extend(evaluated),
+            Err(reason) => pieces.push(Piece {
+                bit_size: Some(size),
+                bit_offset: 0,
+                location: Location::Unknown(reason),
+            }),
+        }
+    }
+    Ok(pieces)
+}
+
+/// A part of an expression that describes one piece, and the size of that piece in bits.
+type Part<'a> = (&'a [u8], u64);
+
+/// The parts of an expression of which each describes one piece; none if it describes no pieces,
+/// or jumps between them.
+fn pieces_of(expression: &[u8], encoding: Encoding) -> Result<Option<Vec<Part<'_>>>, Unavailable> {
+    let mut rest = Slice::new(expression, LittleEndian);
+    let mut parts = Vec::new();
+    let mut start = 0;
+    while !rest.is_empty() {
+        let size = match Operation::parse(&mut rest, encoding.gimli())? {
+            Operation::Piece { size_in_bits, .. } => size_in_bits,
+            Operation::Skip { .. } | Operation::Bra { .. } => return Ok(None),
+            _ => continue,
+        };
+        let end = expression.len() - rest.len();
+        parts.push((expression.get(start..end).unwrap_or_default(), size));
+        start = end;
+    }
+    Ok((start == expression.len() && start > 0).then_some(parts))
+}
+
+fn evaluate_at_once<'a>(
     expression: &'a [u8],
     encoding: Encoding,
     context: &dyn Context<'a>,
@@ -418,17 +510,16 @@ fn value_bytes(value: Value, address_size: u8) -> Vec<u8> {
     }
 }
 
-/// The bytes of a variable of `bit_size` bits, put together from its pieces, little-endian; the
-/// last byte is filled with zeroes.
+/// The bytes of a variable of `bit_size` bits, put together from its pieces.
 ///
 /// # Errors
 ///
-/// Why the variable, or the first part of it that is missing, has no value.
+/// Why the variable has no value: nothing of it is known, or its pieces do not make it up.
 pub fn assemble(
     pieces: &[Piece],
     bit_size: u64,
     context: &dyn Context<'_>,
-) -> Result<Vec<u8>, Unavailable> {
+) -> Result<Assembled, Unavailable> {
     let too_small = |actual| Unavailable::Size {
         expected: bit_size,
         actual,
@@ -439,7 +530,11 @@ pub fn assemble(
     if pieces.is_empty() {
         return Err(Unavailable::OptimizedOut);
     }
-    let mut assembled = vec![0; bit_size.div_ceil(8) as usize];
+    let mut assembled = Assembled {
+        bytes: vec![0; bit_size.div_ceil(8) as usize],
+        unknown: Vec::new(),
+        reason: None,
+    };
     let mut done = 0;
     for piece in pieces {
         let wanted = piece.bit_size.unwrap_or(bit_size).min(bit_size - done);
@@ -448,32 +543,55 @@ pub fn assemble(
             .checked_add(wanted)
             .filter(|last| *last <= MAX_ASSEMBLED * 16)
             .ok_or(too_small(done))?;
-        let source = match &piece.location {
-            Location::Memory(address) => {
-                let mut bytes = vec![0; last_bit.div_ceil(8) as usize];
-                context.read(*address, &mut bytes)?;
-                bytes
-            }
-            Location::Register(number) => context
-                .register_bytes(*number)
-                .ok_or(Unavailable::Register(*number))?,
-            Location::Bytes(bytes) => bytes.clone(),
-            Location::ImplicitPointer { die, offset } => context
-                .implicit_pointer(*die, *offset)?
-                .to_le_bytes()
-                .to_vec(),
-            Location::OptimizedOut => return Err(Unavailable::OptimizedOut),
-        };
-        if last_bit > source.len() as u64 * 8 {
-            return Err(too_small(done));
+        match bytes_at(&piece.location, last_bit.div_ceil(8), context) {
+            Ok(source) if last_bit > source.len() as u64 * 8 => return Err(too_small(done)),
+            Ok(source) => copy_bits(
+                &source,
+                piece.bit_offset,
+                &mut assembled.bytes,
+                done,
+                wanted,
+            ),
+            Err(reason) => assembled.forget(done..done + wanted, reason),
         }
-        copy_bits(&source, piece.bit_offset, &mut assembled, done, wanted);
         done += wanted;
         if done == bit_size {
-            return Ok(assembled);
+            break;
         }
     }
-    Err(too_small(done))
+    if done < bit_size {
+        return Err(too_small(done));
+    }
+    let all = 0..assembled.bytes.len() as u64;
+    match assembled.reason {
+        Some(reason) if assembled.unknown == [all] => Err(reason),
+        _ => Ok(assembled),
+    }
+}
+
+/// What is at a location: `size` bytes of memory, else as many as there are.
+fn bytes_at(
+    location: &Location,
+    size: u64,
+    context: &dyn Context<'_>,
+) -> Result<Vec<u8>, Unavailable> {
+    match location {
+        Location::Memory(address) => {
+            let mut bytes = vec![0; size as usize];
+            context.read(*address, &mut bytes)?;
+            Ok(bytes)
+        }
+        Location::Register(number) => context
+            .register_bytes(*number)
+            .ok_or(Unavailable::Register(*number)),
+        Location::Bytes(bytes) => Ok(bytes.clone()),
+        Location::ImplicitPointer { die, offset } => {
+            let address = context.implicit_pointer(*die, *offset)?;
+            Ok(address.to_le_bytes().to_vec())
+        }
+        Location::OptimizedOut => Err(Unavailable::OptimizedOut),
+        Location::Unknown(reason) => Err(reason.clone()),
+    }
 }
 
 /// Copies bits, counted from the least significant one of the first byte.

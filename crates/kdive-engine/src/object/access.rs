@@ -36,6 +36,7 @@ impl Object {
             )),
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
             Place::Value(value) => self.part_of_value(value, ty, bit_offset, bit_field_size),
+            Place::Partial(value) => self.part_of_partial(value, ty, bit_offset, bit_field_size),
         }
     }
 
@@ -323,7 +324,9 @@ impl Object {
     pub fn address_of(&self) -> Result<Object> {
         match self.place {
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
-            Place::Value(_) => Err(Error::Value("cannot take address of value".to_owned())),
+            Place::Value(_) | Place::Partial(_) => {
+                Err(Error::Value("cannot take address of value".to_owned()))
+            }
             Place::Reference { .. } if self.bit_field_size.is_some() => {
                 Err(Error::Value("cannot take address of bit field".to_owned()))
             }
@@ -385,7 +388,7 @@ impl Object {
             TypeKind::Array | TypeKind::Function => match self.place {
                 Place::Reference { address, .. } => Ok(address != 0),
                 Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
-                Place::Value(_) => Ok(true),
+                Place::Value(_) | Place::Partial(_) => Ok(true),
             },
             _ => {
                 if let Some(word) = self.word()? {

@@ -327,7 +327,7 @@ impl Object {
 
     fn decayed_value(&self) -> Result<u64> {
         match (self.ty.real()?.kind(), &self.place) {
-            (TypeKind::Array | TypeKind::Function, Place::Value(_)) => {
+            (TypeKind::Array | TypeKind::Function, Place::Value(_) | Place::Partial(_)) => {
                 Err(Error::Value("cannot get address of value".to_owned()))
             }
             (TypeKind::Array | TypeKind::Function, Place::Reference { address, .. }) => {

@@ -171,7 +171,7 @@ fn operand_kind(object: &Object) -> Result<Option<TypeKind>> {
 /// The number that a scalar is to a conversion; an array or function is its address.
 fn scalar(object: &Object) -> Result<Number> {
     match (object.ty.unaliased_kind()?, &object.place) {
-        (TypeKind::Array | TypeKind::Function, Place::Value(_)) => {
+        (TypeKind::Array | TypeKind::Function, Place::Value(_) | Place::Partial(_)) => {
             Err(Error::Value("cannot get address of value".to_owned()))
         }
         (TypeKind::Array | TypeKind::Function, Place::Absent(_)) => {

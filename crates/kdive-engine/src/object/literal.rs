@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::convert::are_compatible;
-use super::{Encoding, Layout, Number, Object, Value, bits};
+use super::{Encoding, Layout, Number, Object, Place, Value, bits};
 use crate::program::Program;
 use crate::types::{PrimitiveType, Qualifiers, Type, TypeKind, too_deep};
 use crate::{Error, Result};
@@ -208,6 +208,14 @@ impl Object {
 
     /// The value in plain form: numbers, lists and maps.
     pub fn value(&self) -> Result<Literal> {
+        if let Place::Partial(_) = self.place {
+            return Err(Self::partly_absent());
+        }
+        self.value_with_absent_parts()
+    }
+
+    /// Like [`Object::value`]; parts that are not known are objects without a value.
+    pub(super) fn value_with_absent_parts(&self) -> Result<Literal> {
         let mut budget = MAX_ITEMS;
         plain(self, &mut budget, 0)
     }
@@ -360,6 +368,9 @@ fn plain(object: &Object, budget: &mut u64, depth: usize) -> Result<Literal> {
     *budget = budget.checked_sub(1).ok_or_else(|| {
         Error::Overflow("the object has too many parts to be taken at once".into())
     })?;
+    if let (Place::Absent(_), 1..) = (&object.place, depth) {
+        return Ok(Literal::Object(object.clone()));
+    }
     let real = object.ty().unaliased()?;
     match real.kind() {
         TypeKind::Struct | TypeKind::Union | TypeKind::Class if real.is_complete()? => {

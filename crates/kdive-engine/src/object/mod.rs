@@ -1,6 +1,7 @@
 //! Objects: values of a program with their types, and what C does with them.
 //!
-//! An object is a value, a reference to a value in the target's memory, or absent. Types live
+//! An object is a value, a reference to a value in the target's memory, a value of which parts are
+//! known, or absent. Types live
 //! in [`crate::types`]; where bytes come from is [`crate::program`]'s matter.
 
 mod access;
@@ -11,6 +12,7 @@ mod format;
 mod literal;
 mod number;
 mod operator;
+mod partial;
 mod repr;
 mod wide_float;
 mod word;
@@ -25,6 +27,7 @@ use kdive_target::{AddressSpace, ByteOrder};
 pub use literal::Literal;
 pub use number::Number;
 pub use operator::{BinaryOperator, UnaryOperator};
+pub use partial::PartialValue;
 pub use wide_float::WideFloat;
 pub use word::{Computed, Word};
 
@@ -53,6 +56,8 @@ pub enum Place {
         /// The first bit within that byte, counted in the object's byte order.
         bit_offset: u64,
     },
+    /// In kdive's own memory, as far as it is known.
+    Partial(Arc<PartialValue>),
     /// Nowhere.
     Absent(AbsenceReason),
 }
@@ -373,6 +378,7 @@ impl Object {
         match &self.place {
             Place::Value(value) => Ok(value.clone()),
             Place::Absent(_) => Err(Error::Absent("object absent".to_owned())),
+            Place::Partial(_) => Err(Self::partly_absent()),
             Place::Reference {
                 address,
                 bit_offset,
@@ -408,7 +414,7 @@ impl Object {
 
     /// This object as a value, so that it no longer follows the target's memory.
     pub fn read(&self) -> Result<Object> {
-        if let Place::Value(_) = self.place {
+        if let Place::Value(_) | Place::Partial(_) = self.place {
             return Ok(self.clone());
         }
         let value = self.load()?;

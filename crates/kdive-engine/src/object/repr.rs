@@ -18,7 +18,7 @@ impl Object {
         let mut out = String::from("Object(prog, ");
         write_python_string(&mut out, &self.ty.type_name()?);
         match &self.place {
-            Place::Value(_) => {
+            Place::Value(_) | Place::Partial(_) => {
                 out.push_str(", value=");
                 self.write_python_value(&mut out)?;
             }
@@ -45,7 +45,7 @@ impl Object {
     }
 
     fn write_python_value(&self, out: &mut String) -> Result<()> {
-        let literal = self.value()?;
+        let literal = self.value_with_absent_parts()?;
         match literal {
             Literal::Number(Number::Integer { bits, .. })
                 if self.ty.unaliased_kind()? == TypeKind::Pointer =>

@@ -11,7 +11,7 @@ use kdive_unwind::expression::{
 
 use super::scopes::{self, Call, Located, Passed, Variable};
 use super::{How, Inner, StackFrame, thread_storage};
-use crate::object::{AbsenceReason, Object};
+use crate::object::{AbsenceReason, Object, Place};
 use crate::program::{ObjectKinds, Program};
 use crate::types::{ImportedTypes, Type};
 use crate::{Error, Result};
@@ -119,10 +119,16 @@ impl StackFrame {
             .is_some())
     }
 
-    /// Why a parameter or variable of the frame has no value, in words; none if it has one.
+    /// Why a parameter or variable of the frame has no value, or parts of it have none, in words;
+    /// none if all of it has one.
     pub fn why_absent(&self, name: &str) -> Result<Option<String>> {
-        let reason = self.find(name)?.and_then(|(_, reason)| reason);
-        Ok(reason.map(|reason| reason.to_string()))
+        let Some((object, Some(reason))) = self.find(name)? else {
+            return Ok(None);
+        };
+        Ok(Some(match object.place() {
+            Place::Partial(_) => format!("parts of it are not known: {reason}"),
+            _ => reason.to_string(),
+        }))
     }
 
     fn local(&self, name: &str) -> Result<Option<(Object, Option<Unavailable>)>> {
@@ -181,13 +187,18 @@ impl StackFrame {
             return Ok((object.in_expression()?, None));
         }
         let bits = ty.size()?.saturating_mul(8);
-        match expression::assemble(&pieces, bits, &context) {
-            Ok(bytes) => {
-                let object = Object::from_bytes(program, ty, &bytes, 0, None)?;
-                Ok((object.in_expression()?, None))
+        let value = match expression::assemble(&pieces, bits, &context) {
+            Ok(value) => value,
+            Err(reason) => return absent(reason),
+        };
+        let object = match &value.reason {
+            None => Object::from_bytes(program, ty, &value.bytes, 0, None)?,
+            Some(reason) => {
+                let kind = absence_of(reason);
+                Object::partial(program, ty, &value.bytes, value.unknown, kind)?
             }
-            Err(reason) => absent(reason),
-        }
+        };
+        Ok((object.in_expression()?, value.reason))
     }
 }
 
@@ -197,12 +208,16 @@ fn absent(
     ty: Type,
     reason: Unavailable,
 ) -> Result<(Object, Option<Unavailable>)> {
-    let kind = match reason {
+    let kind = absence_of(&reason);
+    Object::absent(program, ty, kind, None).map(|object| (object, Some(reason)))
+}
+
+fn absence_of(reason: &Unavailable) -> AbsenceReason {
+    match reason {
         Unavailable::Invalid(_) => AbsenceReason::NotImplemented,
         Unavailable::Memory(_) => AbsenceReason::Other,
         _ => AbsenceReason::OptimizedOut,
-    };
-    Object::absent(program, ty, kind, None).map(|object| (object, Some(reason)))
+    }
 }
 
 /// What expressions ask of a frame.
@@ -292,7 +307,9 @@ impl<'a> FrameContext<'a> {
             ) => Ok(PointedTo::Bytes(bytes.clone())),
             (pieces, Some(ty)) => {
                 let bits = ty.size().map_err(engine_error)?.saturating_mul(8);
-                expression::assemble(pieces, bits, self).map(PointedTo::Bytes)
+                expression::assemble(pieces, bits, self)?
+                    .whole()
+                    .map(PointedTo::Bytes)
             }
             (_, None) => Err(Unavailable::Missing("the type of what it points to")),
         }

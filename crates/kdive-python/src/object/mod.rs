@@ -286,7 +286,7 @@ impl Object {
     fn read_(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let object = slf.get();
-        if let engine::Place::Value(_) = object.inner.place() {
+        if let engine::Place::Value(_) | engine::Place::Partial(_) = object.inner.place() {
             return Ok(slf.clone().into_any().unbind());
         }
         let value = if object.has_parts() {

@@ -203,7 +203,7 @@ proptest! {
             if let Ok(pieces) = expression::evaluate(&bytes, encoding, &Nothing, Some(4096))
                 && let Ok(assembled) = expression::assemble(&pieces, bits, &Nothing)
             {
-                prop_assert_eq!(assembled.len() as u64, bits.div_ceil(8));
+                prop_assert_eq!(assembled.bytes.len() as u64, bits.div_ceil(8));
             }
             let _ = expression::evaluate_value(&bytes, encoding, &Nothing);
         }

@@ -2,7 +2,7 @@
 
 use kdive_target::AddressSpace;
 
-use crate::object::{Layout, Object, Place, Value, bits};
+use crate::object::{AbsenceReason, Layout, Object, Place, Value, bits};
 use crate::types::{Type, TypeKind};
 use crate::{Error, Program, Result};
 
@@ -11,6 +11,15 @@ const MAX_SIZE: u64 = 1 << 26;
 
 const PAGE_SIZE: u64 = 4096;
 
+/// Why an object has no value.
+pub(super) fn reason_in_words(reason: AbsenceReason) -> &'static str {
+    match reason {
+        AbsenceReason::Other => "absent",
+        AbsenceReason::OptimizedOut => "optimized out",
+        AbsenceReason::NotImplemented => "not implemented",
+    }
+}
+
 /// The bytes of an object, as far as they can be read.
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
@@ -18,6 +27,8 @@ pub(super) struct Block {
     pub(super) address: Option<u64>,
     /// The parts that could not be read, as ranges of offsets in ascending order.
     holes: Vec<(u64, u64)>,
+    /// Why there are holes in a value.
+    absence: AbsenceReason,
 }
 
 impl Block {
@@ -27,6 +38,7 @@ impl Block {
             bytes: Vec::new(),
             address,
             holes: Vec::new(),
+            absence: AbsenceReason::Other,
         }
     }
 
@@ -40,8 +52,17 @@ impl Block {
                 };
                 let block = Block {
                     bytes,
+                    ..Block::empty(None)
+                };
+                Ok((block, 0))
+            }
+            Place::Partial(value) => {
+                let unknown = value.unknown().iter();
+                let block = Block {
+                    bytes: value.bytes().to_vec(),
                     address: None,
-                    holes: Vec::new(),
+                    holes: unknown.map(|range| (range.start, range.end)).collect(),
+                    absence: value.reason(),
                 };
                 Ok((block, 0))
             }
@@ -68,8 +89,7 @@ impl Block {
         }
         let mut block = Block {
             bytes: vec![0; size as usize],
-            address: Some(address),
-            holes: Vec::new(),
+            ..Block::empty(Some(address))
         };
         let Err(error) = program.read(AddressSpace::Virtual, address, &mut block.bytes) else {
             return Ok(block);
@@ -164,6 +184,14 @@ impl Block {
         let end = bit_offset.saturating_add(bits).div_ceil(8);
         self.hole(bit_offset, bits)
             .is_some_and(|(start, hole_end)| start <= bit_offset / 8 && end <= hole_end)
+    }
+
+    /// Why the byte with this bit is in a hole, in words.
+    pub(super) fn why_missing(&self, bit_offset: u64) -> String {
+        match self.address_of(bit_offset) {
+            Some(address) => format!("not readable: 0x{address:x}"),
+            None => reason_in_words(self.absence).to_owned(),
+        }
     }
 
     /// The address of the byte with this bit.

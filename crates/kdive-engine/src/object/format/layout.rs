@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::block::Block;
+use super::block::{Block, reason_in_words};
 use super::{FormatFlags, FormatOptions};
-use crate::object::{AbsenceReason, Encoding, Layout, Object, Place};
+use crate::object::{Encoding, Layout, Object, Place};
 use crate::program::Program;
 use crate::types::{PrimitiveType, Type, TypeKind};
 use crate::{Error, Result};
@@ -90,11 +90,7 @@ impl Formatter<'_> {
             if shows_type {
                 self.type_name(&object.ty)?;
             }
-            self.out.push_str(match reason {
-                AbsenceReason::Other => "<absent>",
-                AbsenceReason::OptimizedOut => "<optimized out>",
-                AbsenceReason::NotImplemented => "<not implemented>",
-            });
+            let _ = write!(self.out, "<{}>", reason_in_words(reason));
             return Ok(());
         }
         if matches!(real.kind(), TypeKind::Function | TypeKind::Array)
@@ -404,8 +400,7 @@ pub(super) fn is_character(ty: &Type) -> bool {
 }
 
 pub(super) fn unreadable(block: &Block, bit_offset: u64) -> Content {
-    let address = block.address_of(bit_offset).unwrap_or(0);
-    Content::Missing(format!("not readable: 0x{address:x}"))
+    Content::Missing(block.why_missing(bit_offset))
 }
 
 /// A kind of type that has no values, as a word of a message.

@@ -103,16 +103,14 @@ impl Formatter<'_> {
             let message = "beyond the end of its structure".to_owned();
             return Ok(Content::Missing(message));
         }
-        if block.address.is_some() {
-            let is_scalar = !matches!(layout.encoding, Encoding::Bytes | Encoding::None);
-            let is_lost = if is_scalar {
-                block.hole(part.bit_offset, layout.bits).is_some()
-            } else {
-                block.is_lost(part.bit_offset, layout.bits)
-            };
-            if is_lost {
-                return Ok(unreadable(block, part.bit_offset));
-            }
+        let is_scalar = !matches!(layout.encoding, Encoding::Bytes | Encoding::None);
+        let is_lost = if is_scalar {
+            block.hole(part.bit_offset, layout.bits).is_some()
+        } else {
+            block.is_lost(part.bit_offset, layout.bits)
+        };
+        if is_lost {
+            return Ok(unreadable(block, part.bit_offset));
         }
         Ok(Content::Part(part))
     }

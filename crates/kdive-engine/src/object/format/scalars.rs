@@ -6,7 +6,7 @@ use kdive_target::{AddressSpace, ByteOrder};
 
 use super::FormatFlags;
 use super::block::Block;
-use super::layout::{Content, Formatter, Part, is_character, no_value_kind, unreadable};
+use super::layout::{Formatter, Part, is_character, no_value_kind};
 use super::text::{write_character, write_float, write_integer, write_string, write_wide_integer};
 use crate::object::wide_float::{Precision, WideFloat};
 use crate::object::{Encoding, Layout, Number, Value, bits};
@@ -39,9 +39,8 @@ impl Formatter<'_> {
                 &mut self.out,
                 bytes.get(..end.unwrap_or(readable)).unwrap_or_default(),
             );
-            if let (Some((start, _)), None) = (hole, end)
-                && let Content::Missing(reason) = unreadable(block, start.saturating_mul(8))
-            {
+            if let (Some((start, _)), None) = (hole, end) {
+                let reason = block.why_missing(start.saturating_mul(8));
                 let _ = write!(self.out, " <{reason}>");
             }
         }
