@@ -136,6 +136,17 @@ impl ThreadStatus {
             extra: Vec::new(),
         })
     }
+
+    /// The bits of return addresses that an `AArch64` processor signs, from `NT_ARM_PAC_MASK`,
+    /// which has the mask for data before the one for code.
+    pub fn pointer_authentication_mask(&self) -> Option<u64> {
+        const ARM_PAC_MASK: u32 = 0x406;
+        let (.., masks) = self
+            .extra
+            .iter()
+            .find(|(owner, kind, _)| owner == b"LINUX" && *kind == ARM_PAC_MASK)?;
+        array_at(masks, 8).map(u64::from_le_bytes)
+    }
 }
 
 /// The threads of a user core dump, the one that took the signal first.

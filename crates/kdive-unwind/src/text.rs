@@ -1,4 +1,5 @@
-//! Stacks that are only text: oopses, warnings and hung-task reports of the kernel's log.
+//! Stacks that are only text: oopses, warnings and hung-task reports of the kernel's log, and
+//! `/proc/PID/stack`.
 //!
 //! Here lines become [`TextFrame`]s; resolving their symbols to addresses is the engine's.
 
@@ -197,6 +198,13 @@ impl<'a> Collector<'a> {
                     ..frame
                 }),
                 None if frame.is_program_counter => self.program_counter = Some((number, frame)),
+                // `/proc/PID/stack` has no heading.
+                None if line.starts_with("[<") => {
+                    self.current = Some(TextStack {
+                        line: number,
+                        frames: vec![frame],
+                    });
+                }
                 None => {}
             },
             None => {
@@ -253,6 +261,17 @@ mod tests {
 
     fn symbols<'a>(stack: &TextStack<'a>) -> Vec<&'a str> {
         stack.frames.iter().map(|frame| frame.symbol).collect()
+    }
+
+    #[test]
+    fn the_stack_of_a_process_in_proc() {
+        let text =
+            "$ cat /proc/7/stack\n[<0>] lab_want+0x1d/0x30 [lab]\n[<0>] kthread+0xda/0x100\n$\n";
+        let stacks = stacks(text);
+        assert_eq!(stacks.len(), 1);
+        assert_eq!(stacks[0].line, 1);
+        assert_eq!(symbols(&stacks[0]), ["lab_want", "kthread"]);
+        assert_eq!(stacks[0].frames[0].module, Some("lab"));
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Program {
                             pc,
                             registers: Registers::new(),
                             cfa: None,
-                            is_interrupted: frame.is_program_counter,
+                            // A call can't return to the start of a function, but to what a tracer put there.
+                            is_interrupted: frame.is_program_counter || frame.offset == 0,
                             how: How::Given,
                             is_guess: false,
                         }),

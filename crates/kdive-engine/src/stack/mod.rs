@@ -2,11 +2,13 @@
 //! and variables.
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
-//! ([`start`]), tables ([`tables`], [`kept`] on disk), what tracers took away ([`replaced`]), inlined functions ([`scopes`]), the functions
-//! that left by jumps ([`tail_calls`]), and variables ([`variables`]; those of threads are in
+//! ([`start`], [`crash_notes`]), tables ([`tables`], [`kept`] on disk), what tracers took away ([`replaced`]), inlined functions ([`scopes`]), the functions
+//! that left by jumps ([`tail_calls`]), the symbols of BPF programs ([`bpf`]), and variables ([`variables`]; those of threads are in
 //! [`thread_storage`], those behind implicit pointers in [`implicit`]), and are written as text
 //! ([`text`]). [`threads`] knows whose stacks there are.
 
+mod bpf;
+mod crash_notes;
 mod implicit;
 mod kept;
 mod log;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_debuginfo::code::SourceLine;
+use kdive_target::ThreadStatus;
 use kdive_unwind::{Architecture, Register, Registers, UnwindOptions, Unwinder};
 pub use kdive_unwind::{End, How};
 
@@ -298,9 +301,14 @@ impl StackFrame {
         self.physical()?.cfa
     }
 
-    /// The symbol of the frame's code.
+    /// The symbol of the frame's code, also of a BPF program.
     pub fn symbol(&self) -> Result<Option<Symbol>> {
-        self.trace.program().symbol_at(self.lookup_pc())
+        let (program, pc) = (self.trace.program(), self.lookup_pc());
+        match program.symbol_at(pc)? {
+            // A list that can't be read is one without this symbol.
+            None => Ok(bpf::symbol_at(program, pc).unwrap_or_default()),
+            found => Ok(found),
+        }
     }
 
     /// Where the frame is in the source code: for the caller of an inlined function, where that
@@ -349,13 +357,16 @@ impl StackFrame {
 impl Program {
     fn unwind_options(&self) -> UnwindOptions {
         let is_kernel = self.is_kernel();
-        let kernel_mask = self
-            .target()
-            .and_then(|target| target.vmcoreinfo.as_ref())
-            .map(|info| info.pointer_authentication_mask());
+        let told = self.target().and_then(|target| {
+            let kernel = target.vmcoreinfo.as_ref();
+            let mut threads = target.threads.iter();
+            kernel
+                .map(|information| information.pointer_authentication_mask())
+                .or_else(|| threads.find_map(ThreadStatus::pointer_authentication_mask))
+        });
         UnwindOptions {
             is_kernel,
-            pac_mask: match kernel_mask {
+            pac_mask: match told {
                 Some(mask) => mask,
                 // Programs have 48 bits of addresses, and tags above the codes.
                 None if self.architecture() == kdive_target::Architecture::Aarch64 => {

@@ -13,6 +13,7 @@ use super::start::integer;
 use super::tables::Modules;
 use crate::Result;
 use crate::object::Object;
+use crate::types::TypeKinds;
 
 /// More than the functions on a stack.
 const MAX_REPLACED: usize = 1024;
@@ -60,7 +61,7 @@ fn add_return_probes(task: &Object, replaced: &mut Replaced) -> Result<()> {
         return Ok(());
     }
     let program = task.program();
-    let ty = program.find_named_type(crate::types::TypeKinds::STRUCT, "rethook_node", None)?;
+    let ty = program.find_named_type(TypeKinds::STRUCT, "rethook_node", None)?;
     let list = ty.offset_of("llist")?;
     for _ in 0..MAX_REPLACED {
         if node == 0 {
@@ -77,9 +78,12 @@ fn add_return_probes(task: &Object, replaced: &mut Replaced) -> Result<()> {
     Ok(())
 }
 
-/// `struct ftrace_ret_stack`, of which a task had an array until Linux 6.11 ("`function_graph`:
-/// Convert `ret_stack` to a series of longs").
+/// What the function graph tracer replaced: `struct ftrace_ret_stack`. A task had an array of them
+/// until Linux 6.11 ("`function_graph`: Convert `ret_stack` to a series of longs"); since then each
+/// is followed by words of those who trace, the last of which tells in its low ten bits how many
+/// words there are before it.
 fn add_graph(task: &Object, replaced: &mut Replaced) -> Result<()> {
+    const WORDS_BEFORE: u64 = (1 << 10) - 1;
     let (Some(calls), Some(last)) = (
         task.find_member("ret_stack")?,
         task.find_member("curr_ret_stack")?,
@@ -89,18 +93,9 @@ fn add_graph(task: &Object, replaced: &mut Replaced) -> Result<()> {
     if integer(&calls)? == 0 {
         return Ok(());
     }
-    let is_array = calls
-        .ty()
-        .unaliased()?
-        .target()?
-        .is_some_and(|target| target.tag().is_some_and(|tag| &**tag == "ftrace_ret_stack"));
-    if !is_array {
-        return Ok(());
-    }
-    let own_code = task.program().symbol_named("return_to_handler")?;
-    let last = integer(&last)? as i32;
-    for index in (0..=last).take(MAX_REPLACED) {
-        let call = calls.subscript(i64::from(index))?;
+    let program = task.program();
+    let own_code = program.symbol_named("return_to_handler")?;
+    let mut add = |call: &Object| -> Result<()> {
         let Some(place) = call.find_member("retp")? else {
             return Ok(());
         };
@@ -110,6 +105,30 @@ fn add_graph(task: &Object, replaced: &mut Replaced) -> Result<()> {
         if own_code.as_ref().is_some_and(|own| own.address == *probed) {
             *probed = address;
         }
+        Ok(())
+    };
+    let last = i64::from(integer(&last)? as i32);
+    let real = calls.ty().unaliased()?;
+    if real.target()?.is_some_and(|target| target.tag().is_some()) {
+        for index in (0..=last).take(MAX_REPLACED) {
+            add(&calls.subscript(index)?)?;
+        }
+        return Ok(());
+    }
+    let ty = program.find_named_type(TypeKinds::STRUCT, "ftrace_ret_stack", None)?;
+    let mut end = last;
+    for _ in 0..MAX_REPLACED {
+        let word = end - 1;
+        if word < 0 {
+            break;
+        }
+        let before = integer(&calls.subscript(word)?)? & WORDS_BEFORE;
+        end = word.saturating_sub_unsigned(before);
+        if before == 0 || end < 0 {
+            break;
+        }
+        let address = integer(&calls.subscript(end)?.address_of()?)?;
+        add(&Object::reference(program, ty.clone(), address, 0, None)?)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kdive_target::AddressSpace;
 use kdive_unwind::{Register, Registers};
 
+use super::crash_notes;
 use super::replaced::{self, Replaced};
 use crate::object::Object;
 use crate::program::{ObjectKinds, Program};
@@ -169,20 +170,21 @@ fn of_cpu(program: &Arc<Program>, cpu: u64) -> Result<Registers> {
     let target = program
         .target()
         .ok_or_else(|| Error::Value("the program has no target".to_owned()))?;
-    let status = usize::try_from(cpu)
-        .ok()
-        .and_then(|cpu| {
-            target
-                .threads
-                .get(number_among_saved(program, cpu, target.threads.len()))
-        })
-        .ok_or_else(|| {
-            Error::Lookup(format!("registers of CPU {cpu} were not saved in the dump"))
-        })?;
-    program
-        .stack_architecture()?
-        .from_user_regs(&status.registers)
-        .map_err(|error| unwind_error(&error))
+    let status = usize::try_from(cpu).ok().and_then(|cpu| {
+        target
+            .threads
+            .get(number_among_saved(program, cpu, target.threads.len()))
+    });
+    if let Some(status) = status {
+        return program
+            .stack_architecture()?
+            .from_user_regs(&status.registers)
+            .map_err(|error| unwind_error(&error));
+    }
+    // What can't be read was not dumped.
+    crash_notes::of_cpu(program, cpu)
+        .unwrap_or_default()
+        .ok_or_else(|| Error::Lookup(format!("registers of CPU {cpu} were not saved in the dump")))
 }
 
 /// Which of the registers in a dump are those of a CPU. QEMU saves those of all CPUs, a crashing
