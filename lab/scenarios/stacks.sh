@@ -1,5 +1,6 @@
-#: sentence = "Tasks that sleep in functions with a return probe or a tracer, and processes with known stacks of their own."
+#: sentence = "Tasks that sleep in functions with a return probe or a tracer, processes with known stacks of their own, and a BPF program."
 #: programs = ["gcc"]
+#: command_line = "log_buf_len=4M"
 #: timeout_s = 1500
 . "$LAB/lib.sh"
 
@@ -75,6 +76,26 @@ traced=$!
 fact_json graph_traced "$traced"
 wait_until sleeps_in "$probed" hrtimer_nanosleep
 wait_until sleeps_in "$traced" hrtimer_nanosleep
+# A compiled BPF program that returns a constant, held by a process that sleeps.
+echo 1 >/proc/sys/net/core/bpf_jit_enable
+echo 1 >/proc/sys/net/core/bpf_jit_kallsyms
+"$LAB_PYTHON" -I -S -c '
+import ctypes, struct, time
+BPF, PROG_LOAD, SOCKET_FILTER = 321, 5, 1
+code = ctypes.create_string_buffer(struct.pack("=BBhi", 0xB7, 0, 0, 4711) + struct.pack("=BBhi", 0x95, 0, 0, 0))
+licence = ctypes.create_string_buffer(b"Apache-2.0")
+attributes = struct.pack("=IIQQIIQII16s", SOCKET_FILTER, 2, ctypes.addressof(code), ctypes.addressof(licence), 0, 0, 0, 0, 0, b"lab_named")
+buffer = ctypes.create_string_buffer(attributes)
+program = ctypes.CDLL(None, use_errno=True).syscall(BPF, PROG_LOAD, buffer, len(attributes))
+if program < 0:
+    raise OSError(ctypes.get_errno(), "the BPF program was refused")
+print("loaded", flush=True)
+time.sleep(100000)
+' >/mnt/stacks/bpf &
+wait_until grep -q loaded /mnt/stacks/bpf
+fact bpf_symbol "$(grep lab_named /proc/kallsyms)"
 fact probed_stack "$(cat "/proc/$probed/stack")"
 fact traced_stack "$(cat "/proc/$traced/stack")"
+# The kernel writes the stacks of all tasks into its log.
+echo t >/proc/sysrq-trigger
 ready

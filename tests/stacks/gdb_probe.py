@@ -26,18 +26,30 @@ def number(value: Any) -> int | None:
         return None
 
 
+def add(found: dict[str, int | None], name: str, value: Any, depth: int = 0) -> None:
+    """Add a variable; of a structure its members, as `name.member`."""
+    if value.type.strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
+        found[name] = number(value)
+        return
+    for field in value.type.strip_typedefs().fields():
+        if field.name and hasattr(field, "bitpos") and not field.is_base_class and depth < 3:
+            add(found, f"{name}.{field.name}", value[field], depth + 1)
+
+
 def variables(frame: Any) -> dict[str, int | None]:
     """Return the variables of a frame, those of inner blocks before others of the same name."""
     found: dict[str, int | None] = {}
+    names: set[str] = set()
     try:
         block = frame.block()
     except RuntimeError:
         return found
     while block is not None:
         for symbol in block:
-            if (symbol.is_argument or symbol.is_variable) and symbol.name not in found:
+            if (symbol.is_argument or symbol.is_variable) and symbol.name not in names:
+                names.add(symbol.name)
                 try:
-                    found[symbol.name] = number(frame.read_var(symbol, block))
+                    add(found, symbol.name, frame.read_var(symbol, block))
                 except (gdb.error, RuntimeError):
                     found[symbol.name] = None
         if block.function is not None:

@@ -3,13 +3,17 @@
 python probe.py kdive|drgn DUMP DEBUG_FILE...
 """
 
+import contextlib
 import importlib
+import io
 import json
 import sys
 from typing import Any
 
 # Values of larger variables are compared by their address alone.
 LARGEST_VALUE = 64
+# Every word of a stack is looked up for this: some tasks will do.
+ANNOTATED = 30
 
 
 def attempt(function: Any, *expected: type[Exception]) -> Any:
@@ -28,7 +32,12 @@ def variable(module: Any, frame: Any, name: str) -> Any:
     place = None if found.address_ is None else [found.address_, found.bit_offset_]
     value = None
     if attempt(lambda: module.sizeof(found), TypeError) in range(1, LARGEST_VALUE + 1):
-        value = attempt(lambda: repr(found.value_()), module.FaultError, NotImplementedError)
+        value = attempt(
+            lambda: repr(found.value_()),
+            module.FaultError,
+            module.ObjectAbsentError,
+            NotImplementedError,
+        )
     return [found.type_.type_name(), place, value]
 
 
@@ -49,6 +58,29 @@ def frame_facts(module: Any, frame: Any) -> dict[str, Any]:
     }
 
 
+def annotated(module: Any, trace: Any) -> str:
+    """Return what `print_annotated_stack()` prints."""
+    helpers = importlib.import_module(f"{module.__name__}.helpers.common.stack")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        helpers.print_annotated_stack(trace)
+    return printed.getvalue()
+
+
+def interrupted(module: Any, prog: Any) -> dict[int, list[list[Any]]]:
+    """Return the stacks from the registers of what interrupts interrupted, by CPU: by a pointer and by a value."""
+    helpers = importlib.import_module(f"{module.__name__}.helpers.linux")
+    found = {}
+    for cpu in helpers.for_each_possible_cpu(prog):
+        registers = helpers.per_cpu(prog["__irq_regs"], cpu).read_()
+        if registers:
+            found[cpu] = [
+                [[frame.name, frame.pc, frame.interrupted] for frame in prog.stack_trace(given)]
+                for given in (registers, registers[0].read_())
+            ]
+    return found
+
+
 def main(tool: str, dump: str, *debug_files: str) -> None:
     """Print the stacks of all tasks, idle ones included, by their task's address."""
     module = importlib.import_module(tool)
@@ -59,7 +91,7 @@ def main(tool: str, dump: str, *debug_files: str) -> None:
     tasks = [helpers.idle_task(prog, cpu) for cpu in helpers.for_each_possible_cpu(prog)]
     tasks += [thread.object for thread in prog.threads()]
     facts = {}
-    for task in tasks:
+    for number, task in enumerate(tasks):
         error = None
         trace = []
         try:
@@ -69,8 +101,10 @@ def main(tool: str, dump: str, *debug_files: str) -> None:
         facts[hex(task.value_())] = {
             "comm": task.comm.string_().decode(),
             "state": helpers.task_state_to_char(task),
+            "running": bool(task.on_cpu),
             "error": error,
             "end": getattr(trace, "end_reason", None),
+            "annotated": annotated(module, trace) if trace and number < ANNOTATED else None,
             # drgn does not know functions that left their frames by a jump.
             "frames": [
                 frame_facts(module, frame)
@@ -79,7 +113,11 @@ def main(tool: str, dump: str, *debug_files: str) -> None:
             ],
         }
     crashed = attempt(lambda: hex(prog.crashed_thread().object.value_()), LookupError)
-    json.dump({"tasks": facts, "crashed": crashed}, sys.stdout)
+    from_registers = attempt(lambda: interrupted(module, prog), LookupError, module.FaultError)
+    json.dump(
+        {"tasks": facts, "crashed": crashed, "interrupted": from_registers},
+        sys.stdout,
+    )
 
 
 if __name__ == "__main__":

@@ -1,57 +1,41 @@
 """Stacks of compiled programs, dumped and running, compared with gdb frame by frame."""
 
+import contextlib
 import itertools
-import json
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kdive import FaultError, StackFrame, StackTrace, program_from_core_dump, program_from_pid
+from kdive import (
+    AbsenceReason,
+    FaultError,
+    ObjectAbsentError,
+    StackTrace,
+    program_from_core_dump,
+    program_from_pid,
+)
+from tests.stacks.against_gdb import (
+    GDB,
+    HERE,
+    Frames,
+    assert_same,
+    compile_program,
+    frame_of,
+    frames_of_gdb,
+    running,
+    value,
+)
 
-HERE = Path(__file__).parent
-GDB = ("gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-ex", "set pagination off")
-
-Frames = list[dict[str, Any]]
-Dumped = Callable[..., tuple[StackTrace, Frames]]
-
-
-def compile_program(
-    folder: Path, source: str, compiler: str, *flags: str, link: Sequence[str] = ()
-) -> Path:
-    program = folder / "program"
-    command: tuple[str | Path, ...] = (
-        compiler,
-        "-g",
-        *flags,
-        "-pthread",
-        "-o",
-        program,
-        HERE / "programs" / source,
-        *link,
-    )
-    subprocess.run(command, check=True)
-    return program
-
-
-def frames_of_gdb(*arguments: str | Path) -> Frames:
-    """The frames of the thread that gdb selects, after it was made to come there."""
-    done = subprocess.run(
-        [*GDB, *arguments], capture_output=True, text=True, check=True, errors="replace"
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FRAMES ")]
-    assert lines, done.stdout + done.stderr
-    frames: Frames = json.loads(lines[-1].removeprefix("FRAMES "))
-    return frames
+Seen = Callable[..., tuple[StackTrace, Frames]]
+PROBE = ("-ex", f"source {HERE / 'gdb_probe.py'}")
 
 
 @pytest.fixture
-def dumped(tmp_path: Path) -> Dumped:
+def dumped(tmp_path: Path) -> Seen:
     """Compile a program, let gdb run and dump it, and return kdive's trace and gdb's frames."""
 
     def dump(
@@ -62,9 +46,9 @@ def dumped(tmp_path: Path) -> Dumped:
         stop = [] if breakpoint_at is None else ["-ex", "start", "-ex", f"break *{breakpoint_at}"]
         run = "run" if breakpoint_at is None else "continue"
         expected = frames_of_gdb(
-            *("-ex", "handle SIGSEGV nostop noprint pass"),
-            *(*stop, "-ex", run, "-ex", f"generate-core-file {core}"),
-            *("-ex", f"source {HERE / 'gdb_probe.py'}", program),
+            *("-ex", "handle SIGSEGV nostop noprint pass", *stop, "-ex", run),
+            *("-ex", f"generate-core-file {core}", *PROBE),
+            program,
         )
         prog = program_from_core_dump(core)
         prog.load_debug_info([program])
@@ -73,78 +57,27 @@ def dumped(tmp_path: Path) -> Dumped:
     return dump
 
 
-def frame_of(trace: StackTrace, function: str) -> StackFrame:
-    return next(frame for frame in trace if frame.function_name == function)
+@pytest.fixture(params=["dumped", "running"])
+def seen(request: pytest.FixtureRequest, tmp_path: Path, dumped: Seen) -> Iterator[Seen]:
+    """Like `dumped`, and the same while the program runs, waiting where it would have ended."""
+    if request.param == "dumped":
+        yield dumped
+        return
+    with contextlib.ExitStack() as processes:
 
+        def attach(source: str, compiler: str, *flags: str) -> tuple[StackTrace, Frames]:
+            waiting = tmp_path / "waiting.o"
+            subprocess.run(
+                ["gcc", "-g", "-O2", "-c", HERE / "programs/waiting.c", "-o", waiting], check=True
+            )
+            program = compile_program(tmp_path, source, compiler, *flags, link=[str(waiting)])
+            pid = processes.enter_context(running(program))
+            prog = program_from_pid(pid)
+            prog.load_debug_info([program])
+            trace = prog.main_thread().stack_trace()
+            return trace, frames_of_gdb("-p", str(pid), *PROBE)
 
-def value(frame: StackFrame, name: str) -> int | None:
-    found = frame[name]
-    if found.absent_:
-        return None
-    result: int = found.value_()
-    return result
-
-
-# gdb takes these from a register that has another value by now; that they are right is checked.
-WRONG_IN_GDB = {("doubled", "value")}
-# Where a call never returns, clang says that a variable is in a register that the call may overwrite.
-# gdb shows what is in there now.
-OVERWRITTEN = [
-    f"register {number} is not known in this frame" for number in (0, 1, 2, 4, 5, 8, 9, 10, 11)
-]
-
-
-def comparable(trace: Iterable[StackFrame]) -> Iterator[StackFrame]:
-    """The frames that gdb has too: one for each jump, whatever was inlined around it."""
-    jumped_from = None
-    for frame in trace:
-        if frame.is_tail_call and frame.pc == jumped_from:
-            continue
-        jumped_from = frame.pc if frame.is_tail_call else None
-        yield frame
-
-
-def assert_same(trace: Iterable[StackFrame], expected: Frames) -> int:
-    """Compare what both know of all frames up to main(); return how many values were compared."""
-    compared = 0
-    for number, (frame, other) in enumerate(
-        itertools.zip_longest(comparable(trace), expected[: expected_length(expected)])
-    ):
-        if other is None:
-            break
-        where = f"frame {number}: {frame}, {other}"
-        assert frame is not None, where
-        assert frame.pc == other["pc"], where
-        assert frame.is_tail_call == (other["kind"] == "tail call"), where
-        assert frame.is_tail_call or frame.is_inline == (other["kind"] == "inline"), where
-        assert not frame.is_guess, where
-        if frame.function_name is None or "/programs/" not in frame.source().filename:
-            # In libraries gdb prefers the names of symbols.
-            continue
-        assert bare(frame.function_name) == bare(other["name"]), where
-        assert frame.source().line == other["line"], where
-        for name, number_ in other["variables"].items():
-            if number_ is None or (frame.function_name, name) in WRONG_IN_GDB:
-                continue
-            own = value(frame, name)
-            if own is None and frame.why_absent(name) in OVERWRITTEN:
-                continue
-            assert own is not None, f"{where}: {name} is absent: {frame.why_absent(name)}"
-            assert own == number_, f"{where}: {name}"
-            compared += 1
-    return compared
-
-
-def expected_length(frames: Frames) -> int:
-    """How many of gdb's frames there are up to main()."""
-    return next((at + 1 for at, frame in enumerate(frames) if frame["name"] == "main"), len(frames))
-
-
-def bare(name: str) -> str:
-    """The name of a function without its parameters and template arguments, or its class if it is a lambda."""
-    if "operator()" in name:
-        return "operator()"
-    return name.split("(")[0].split("<")[0]
+        yield attach
 
 
 POINTERS = ("-fomit-frame-pointer", "-fno-omit-frame-pointer")
@@ -163,8 +96,8 @@ CPLUSPLUS = {"gcc": "g++", "clang": "clang++"}
 
 
 @pytest.mark.parametrize(("compiler", "level", "pointer"), MATRIX)
-def test_calls(dumped: Dumped, compiler: str, level: str, pointer: str) -> None:
-    trace, expected = dumped("calls.c", compiler, level, pointer)
+def test_calls(seen: Seen, compiler: str, level: str, pointer: str) -> None:
+    trace, expected = seen("calls.c", compiler, level, pointer)
     assert assert_same(trace, expected) >= 8
     names = [frame.function_name for frame in trace]
     wanted = [
@@ -180,8 +113,8 @@ def test_calls(dumped: Dumped, compiler: str, level: str, pointer: str) -> None:
 
 
 @pytest.mark.parametrize(("compiler", "level", "pointer"), MATRIX)
-def test_exceptions(dumped: Dumped, compiler: str, level: str, pointer: str) -> None:
-    trace, expected = dumped("exceptions.cc", CPLUSPLUS[compiler], level, pointer)
+def test_exceptions(seen: Seen, compiler: str, level: str, pointer: str) -> None:
+    trace, expected = seen("exceptions.cc", CPLUSPLUS[compiler], level, pointer)
     assert_same(trace, expected)
     names = [frame.function_name or "" for frame in trace]
     assert any(name.startswith("Worker<int>::work") for name in names), names
@@ -189,8 +122,8 @@ def test_exceptions(dumped: Dumped, compiler: str, level: str, pointer: str) -> 
 
 
 @pytest.mark.parametrize(("compiler", "level", "pointer"), MATRIX)
-def test_signals_on_another_stack(dumped: Dumped, compiler: str, level: str, pointer: str) -> None:
-    trace, expected = dumped("signals.c", compiler, level, pointer)
+def test_signals_on_another_stack(seen: Seen, compiler: str, level: str, pointer: str) -> None:
+    trace, expected = seen("signals.c", compiler, level, pointer)
     assert_same(trace, expected)
     names = [frame.name for frame in trace]
     assert names.index("handler") < names.index("fault") < names.index("main")
@@ -198,8 +131,8 @@ def test_signals_on_another_stack(dumped: Dumped, compiler: str, level: str, poi
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O2"])
-def test_a_hundred_thousand_frames(dumped: Dumped, level: str) -> None:
-    trace, expected = dumped("recursion.c", "gcc", level)
+def test_a_hundred_thousand_frames(seen: Seen, level: str) -> None:
+    trace, expected = seen("recursion.c", "gcc", level)
     depths = [frame for frame in trace if frame.function_name == "deeper"]
     assert len(depths) == 100_000
     assert [frame["name"] for frame in expected].count("deeper") == 100_000
@@ -209,45 +142,15 @@ def test_a_hundred_thousand_frames(dumped: Dumped, level: str) -> None:
         assert value(depths[number], "depth") == 100_000 - number
 
 
-def test_the_vdso(dumped: Dumped) -> None:
+def test_the_vdso(dumped: Seen) -> None:
     trace, expected = dumped("clock.c", "gcc", "-O2", breakpoint_at="__vdso_clock_gettime")
     assert assert_same(trace, expected) >= 1
     assert trace[0].symbol().name in ("clock_gettime", "__vdso_clock_gettime")
     assert {"now", "main"} <= {frame.function_name for frame in trace}
 
 
-@pytest.mark.parametrize("level", ["-O0", "-O2"])
-def test_running_threads(tmp_path: Path, level: str) -> None:
-    program = compile_program(tmp_path, "threads.c", "gcc", level)
-    with subprocess.Popen([program], stdout=subprocess.PIPE) as running:
-        try:
-            assert running.stdout is not None
-            assert running.stdout.readline() == b"ready\n"
-            prog = program_from_pid(running.pid)
-            prog.load_debug_info([program])
-            threads = list(prog.threads())
-            assert len(threads) == 4
-            time.sleep(0.2)
-            waiting: dict[int, int | None] = {}
-            for number, thread in enumerate(threads, start=1):
-                probe = ("-ex", f"thread {number}", "-ex", f"source {HERE / 'gdb_probe.py'}")
-                expected = frames_of_gdb("-p", str(running.pid), *probe)
-                trace = thread.stack_trace()
-                assert_same(trace, expected)
-                frame = next(frame for frame in trace if frame.function_name == "wait_here")
-                waiting[value(frame, "number") or number] = value(frame, "own")
-            # With optimization nothing keeps the parameter: the function never returns.
-            assert set(waiting.values()) == {20, 30, 40, 90}
-            if level == "-O0":
-                assert waiting == {9: 90, 2: 20, 3: 30, 4: 40}
-            status = Path(f"/proc/{running.pid}/status").read_text()
-            assert "TracerPid:\t0" in status
-        finally:
-            running.kill()
-
-
-def test_pointers_to_variables_that_are_not_in_memory(dumped: Dumped) -> None:
-    trace, expected = dumped("pointers.c", "gcc", "-O2")
+def test_pointers_to_variables_that_are_not_in_memory(seen: Seen) -> None:
+    trace, expected = seen("pointers.c", "gcc", "-O2")
     assert_same(trace, expected)
     through, implicit = frame_of(trace, "through"), frame_of(trace, "implicit")
     pointer = through["pointer"]
@@ -259,8 +162,30 @@ def test_pointers_to_variables_that_are_not_in_memory(dumped: Dumped) -> None:
     assert through["pointer"] == pointer
 
 
-def test_static_variables_of_inlined_functions(dumped: Dumped) -> None:
-    trace, expected = dumped("pointers.c", "gcc", "-O2")
+def test_structures_of_which_parts_are_known(seen: Seen) -> None:
+    trace, expected = seen("pieces.c", "gcc", "-O2")
+    assert_same(trace, expected)
+    frame = frame_of(trace, "taken_apart")
+    parts = frame["parts"]
+    # The arguments were 7 and 9. What gdb says of a piece that only the caller knows, it says of all.
+    known = ("needed", "inner.low", "inner.high", "constant")
+    assert [value(frame, f"parts.{name}") for name in known] == [21, 107, 209, 4711]
+    assert parts.inner.value_() == {"low": 107, "high": 209}
+    assert not parts.absent_
+    assert parts.lost.absence_reason_ == AbsenceReason.OPTIMIZED_OUT
+    assert ".lost = <optimized out>," in str(parts)
+    assert "'lost': Object(prog, 'long', absence_reason=" in repr(parts)
+    # The second argument is needed no more, neither here nor by the caller.
+    reason = "its value at the function's entry is not known"
+    assert frame.why_absent("parts") == f"parts of it are not known: {reason}"
+    for whole in (parts.value_, parts.to_bytes_):
+        with pytest.raises(ObjectAbsentError, match="parts of the object are absent"):
+            whole()
+    assert parts.read_().needed.value_() == 21
+
+
+def test_static_variables_of_inlined_functions(seen: Seen) -> None:
+    trace, expected = seen("pointers.c", "gcc", "-O2")
     through = frame_of(trace, "through")
     assert through.is_inline
     theirs = next(frame for frame in expected if frame["name"] == "through")["variables"]
@@ -269,8 +194,8 @@ def test_static_variables_of_inlined_functions(dumped: Dumped) -> None:
     assert through.locals() == ["outer", "pointer", "calls", "name"]
 
 
-def test_jumps_through_functions_with_many_of_them(dumped: Dumped) -> None:
-    trace, expected = dumped("jumps.c", "gcc", "-O2")
+def test_jumps_through_functions_with_many_of_them(seen: Seen) -> None:
+    trace, expected = seen("jumps.c", "gcc", "-O2")
     assert_same(trace, expected)
     frames = [(frame.function_name, frame.is_tail_call) for frame in trace]
     at = frames.index(("stop", False))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from kdive import Program, StackTrace
+from kdive import Program, StackTrace, program_from_core_dump
 from kdive.helpers.linux import find_task, task_program, task_state_to_char, user_stack_trace
 
 ENDS = "the stack ends here"
@@ -73,13 +73,23 @@ def functions(trace: StackTrace) -> list[str]:
     ]
 
 
+# The function graph tracer keeps return addresses in another form since Linux 6.11.
+TRACED_KERNELS = pytest.mark.parametrize("kernel", ["6.1-amd64", "6.12-amd64"])
+
+
 @pytest.mark.lab
 @pytest.mark.scenario
+@TRACED_KERNELS
+@pytest.mark.parametrize("files", ["with files", "without files"])
 @pytest.mark.parametrize("kind", ["probed", "traced"])
-def test_return_addresses_that_tracers_replaced(kind: str) -> None:
-    target = lab.target("stacks")
+def test_return_addresses_that_tracers_replaced(kernel: str, files: str, kind: str) -> None:
+    target = lab.target("stacks", kernel)
     facts = target.truth["facts"]
-    prog = open_dump(target)
+    if files == "with files":
+        prog, entry = open_dump(target), "entry_SYSCALL_64"
+    else:
+        # The return address is behind a label, which is no function for DWARF.
+        prog, entry = program_from_core_dump(target.dumps["elf"]), "entry_SYSCALL_64_after_hwframe"
     pid = facts["return_probed" if kind == "probed" else "graph_traced"]
     trace = prog.stack_trace(pid)
     told = re.findall(r"\] (\w+)\+", facts[f"{kind}_stack"])
@@ -88,7 +98,28 @@ def test_return_addresses_that_tracers_replaced(kind: str) -> None:
     # The kernel leaves out what belongs to sleeping itself, and names the entry after another label.
     assert shown[:4] == ["__schedule", "schedule", "do_nanosleep", "hrtimer_nanosleep"]
     assert shown[3:-1] == told[:-1]
-    assert shown[-1] == "entry_SYSCALL_64"
+    assert shown[-1] == entry
     assert trace.end_reason == "the kernel was entered from user mode here"
     assert not any(frame.is_guess for frame in trace)
     assert task_state_to_char(find_task(prog, pid)) == "S"
+
+
+@pytest.mark.lab
+@pytest.mark.scenario
+@TRACED_KERNELS
+@pytest.mark.parametrize("files", ["with files", "without files"])
+def test_names_of_bpf_programs(kernel: str, files: str) -> None:
+    target = lab.target("stacks", kernel)
+    # As /proc/kallsyms has it: address, kind, name, module.
+    address, _, name, _ = target.truth["facts"]["bpf_symbol"].split()
+    start = int(address, 16)
+    if files == "with files":
+        prog = open_dump(target)
+    else:
+        prog = program_from_core_dump(target.dumps["elf"])
+    inside, before = prog.stack_trace_from_pcs([start + 5, start])
+    symbol = inside.symbol()
+    assert (inside.name, symbol.name, symbol.address) == (name, name, start)
+    assert str(inside) == f"#0 at {start + 5:#x} ({name}+0x5/{symbol.size:#x})"
+    # What a return address belongs to is what is before it.
+    assert before.name != name

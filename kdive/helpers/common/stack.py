@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kdive import Architecture, Program
+from kdive import Architecture, FaultError, Program
 from kdive.helpers.common.memory import annotated_words
 from kdive.helpers.common.prog import takes_program_or_default
 
@@ -43,15 +43,21 @@ def print_annotated_stack(trace: StackTrace) -> None:
     frames = list(trace)
     for number, frame in enumerate(frames):
         sys.stdout.write(f"[stack frame {frame}]\n")
-        if number + 1 == len(frames):
-            break
+        is_last = number + 1 == len(frames)
         try:
-            start, end = frame.sp, frames[number + 1].sp
+            start = frame.sp
+            # Where the last frame ends is not known; what its stack pointer points to is its own.
+            end = start + prog.address_size() if is_last else frames[number + 1].sp
         except LookupError:
             continue
         # Frames that were inlined share their stack pointer with the one they are in.
         if start < end <= start + _MAX_FRAME_BYTES:
-            for line in annotated_words(prog, start, prog.read(start, end - start), cache):
+            try:
+                words = prog.read(start, end - start)
+            except FaultError:
+                sys.stdout.write(f"{start:0{width}x}: <not readable>\n")
+                continue
+            for line in annotated_words(prog, start, words, cache):
                 sys.stdout.write(line + "\n")
 
 
