@@ -106,18 +106,28 @@ def test_variables_are_those_of_drgn(ask: Ask, target: lab.Target) -> None:
     assert counts["equal"] > 1000
 
 
+def without_numbers(annotated: str) -> list[str]:
+    """The lines of an annotated stack, without the functions that left by a jump and the numbers of frames."""
+    return [
+        re.sub(r"^(\[stack frame) #\d+", r"\1", line)
+        for line in annotated.splitlines()
+        if not line.endswith("(tail call)]")
+    ]
+
+
 @pytest.mark.parametrize("target", TARGETS, indirect=True)
 def test_annotated_stacks_are_those_of_drgn(ask: Ask, target: lab.Target) -> None:
     counts = Counter[str]()
     for own, peer in tasks_of_both(ask, target):
         if own["annotated"] is None:
             continue
+        mine, expected = (without_numbers(facts["annotated"]) for facts in (own, peer))
         if len(own["frames"]) == len(peer["frames"]):
-            assert own["annotated"] == peer["annotated"]
+            assert mine == expected
             counts["equal"] += 1
         else:
             # drgn goes on where the kernel was entered.
-            assert peer["annotated"].startswith(own["annotated"])
+            assert expected[: len(mine)] == mine
             counts["equal up to user mode"] += 1
     print(dict(counts))
     assert counts["equal"] > 20

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from kdive import (
     AbsenceReason,
     FaultError,
     ObjectAbsentError,
+    Program,
     StackTrace,
     program_from_core_dump,
     program_from_pid,
@@ -217,11 +219,16 @@ def test_signed_return_addresses(tmp_path: Path) -> None:
         capture_output=True,
     )
     (core,) = tmp_path.glob("*.core")
-    prog = program_from_core_dump(core)
-    # QEMU's dumps do not tell which files were mapped.
-    module = prog.main_module(program, create=True)
-    module.address_range = (0x400000, 0x500000)
-    module.try_file(program, force=True)
+
+    def opened(core: Path) -> Program:
+        prog = program_from_core_dump(core)
+        # QEMU's dumps do not tell which files were mapped.
+        module = prog.main_module(program, create=True)
+        module.address_range = (0x400000, 0x500000)
+        module.try_file(program, force=True)
+        return prog
+
+    prog = opened(core)
     trace = prog.crashed_thread().stack_trace()
     own = [frame for frame in trace if frame.function_name]
     functions = [frame.function_name for frame in own]
@@ -236,6 +243,32 @@ def test_signed_return_addresses(tmp_path: Path) -> None:
     callers = [outer.pc, own[at + 3].pc]
     assert signed != callers
     assert [address & (1 << 48) - 1 for address in signed] == callers
+
+    # Linux says in its dumps which bits the signatures have; QEMU does not. With a wrong mask the
+    # first signed address leads nowhere.
+    noted = tmp_path / "noted"
+    noted.write_bytes(with_signature_mask(core.read_bytes(), 0x007F << 48))
+    assert str(opened(noted).crashed_thread().stack_trace()) == str(trace)
+    noted.write_bytes(with_signature_mask(core.read_bytes(), 0))
+    astray = opened(noted).crashed_thread().stack_trace()
+    assert "outer" not in [frame.function_name for frame in astray]
+    assert astray.end_reason == "there is no unwind information for this code"
+
+
+def with_signature_mask(core: bytes, mask: int) -> bytes:
+    """A core dump of 64 bits with a note NT_ARM_PAC_MASK more: the masks for data and for code."""
+    note = struct.pack("<III8sQQ", 6, 16, 0x406, b"LINUX", mask, mask)
+    (table,) = struct.unpack_from("<Q", core, 32)
+    size, count = struct.unpack_from("<HH", core, 54)
+    for entry in range(table, table + count * size, size):
+        kind, _, offset = struct.unpack_from("<IIQ", core, entry)
+        if kind == 4:
+            (length,) = struct.unpack_from("<Q", core, entry + 32)
+            changed = bytearray(core)
+            struct.pack_into("<Q", changed, entry + 8, len(core))
+            struct.pack_into("<Q", changed, entry + 32, length + len(note))
+            return bytes(changed) + core[offset : offset + length] + note
+    raise AssertionError("no notes")
 
 
 VARIABLES = ("same_name", "in_executable", "in_library", "in_later")
