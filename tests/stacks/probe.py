@@ -105,6 +105,7 @@ def main(tool: str, dump: str, *debug_files: str) -> None:
             "error": error,
             "end": getattr(trace, "end_reason", None),
             "annotated": annotated(module, trace) if trace and number < ANNOTATED else None,
+            "jumped": [str(frame) for frame in trace if getattr(frame, "is_tail_call", False)],
             # drgn does not know functions that left their frames by a jump.
             "frames": [
                 frame_facts(module, frame)

@@ -106,12 +106,13 @@ def test_variables_are_those_of_drgn(ask: Ask, target: lab.Target) -> None:
     assert counts["equal"] > 1000
 
 
-def without_numbers(annotated: str) -> list[str]:
+def annotated_lines(task: Facts) -> list[str]:
     """The lines of an annotated stack, without the functions that left by a jump and the numbers of frames."""
+    jumped = {f"[stack frame {frame}]" for frame in task["jumped"]}
     return [
         re.sub(r"^(\[stack frame) #\d+", r"\1", line)
-        for line in annotated.splitlines()
-        if not line.endswith("(tail call)]")
+        for line in task["annotated"].splitlines()
+        if line not in jumped
     ]
 
 
@@ -121,14 +122,20 @@ def test_annotated_stacks_are_those_of_drgn(ask: Ask, target: lab.Target) -> Non
     for own, peer in tasks_of_both(ask, target):
         if own["annotated"] is None:
             continue
-        mine, expected = (without_numbers(facts["annotated"]) for facts in (own, peer))
-        if len(own["frames"]) == len(peer["frames"]):
-            assert mine == expected
-            counts["equal"] += 1
-        else:
-            # drgn goes on where the kernel was entered.
-            assert expected[: len(mine)] == mine
-            counts["equal up to user mode"] += 1
+        mine, expected = annotated_lines(own), annotated_lines(peer)
+        if own["running"] and len(mine) > len(expected):
+            # Where the stack changes, drgn leaves out the memory of all frames.
+            remaining = iter(mine)
+            assert all(line in remaining for line in expected[: len(own["frames"]) + 1])
+            counts["on several stacks"] += 1
+            continue
+        # drgn goes on where the kernel was entered.
+        goes_on = len(own["frames"]) < len(peer["frames"])
+        assert goes_on or len(mine) == len(expected)
+        for line, other in itertools.zip_longest(mine, expected[: len(mine)]):
+            # kdive knows a label by what follows it, drgn not if a function ends in between.
+            assert line == other or line.partition(" [symbol: ")[0] == other
+        counts["equal up to user mode" if goes_on else "equal"] += 1
     print(dict(counts))
     assert counts["equal"] > 20
 

@@ -136,15 +136,6 @@ def _page_at(prog: Program, address: int) -> IdentifiedPage | None:
     return None
 
 
-def _static_task(prog: Program, address: int) -> Object | None:
-    """Get the initial task if an address is in it: it is a variable."""
-    task = prog["init_task"]
-    start = task.address_
-    if start is not None and start <= address < start + sizeof(task):
-        return task.address_of_()
-    return None
-
-
 def _slab_object(prog: Program, address: int) -> SlabObjectInfo | None:
     try:
         return slab_object_info(prog, address)
@@ -153,10 +144,13 @@ def _slab_object(prog: Program, address: int) -> SlabObjectInfo | None:
 
 
 def identify_task(prog: Program, address: int) -> Iterator[IdentifiedAddress]:
-    """Say that an address is in the initial task, which is a variable of the kernel besides."""
-    task = _static_task(prog, address)
-    if task is not None:
+    """Say that an address is in the initial task or its stack, which are variables of the kernel besides."""
+    task = prog["init_task"].address_of_()
+    if task.value_() <= address < task.value_() + sizeof(task[0]):
         yield IdentifiedTaskStruct(address, task)
+    stack = task.stack.value_()
+    if stack <= address < stack + prog["THREAD_SIZE"].value_():
+        yield IdentifiedTaskStack(address, task)
 
 
 def identify_kernel_address(
