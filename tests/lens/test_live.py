@@ -92,7 +92,7 @@ def test_a_live_kernel_has_connections_over_tcp_that_hang() -> None:
     live = diagnose_live("rds-tcp", "rds", "stacks", "mounts", "modules")
     assert live.status == 3
     assert live.found == {"rds": [Severity.CRITICAL]}
-    checks.rds_over_tcp(live.results["rds"], live.facts)
+    checks.rds_over_tcp(live.results["rds"], live.facts, is_live=True)
 
 
 def test_a_live_kernel_has_connections_over_infiniband_that_hang() -> None:
