@@ -5,13 +5,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cache, commands, debian
+from lab import cache, commands, ctfkernel, debian
 from lab.errors import LabError
 
 #: The release of Debian that carries each kernel series.
 SUITE_OF = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
 #: Debian's architecture of each flavour of kernel.
 ARCHITECTURE_OF = {"amd64": "amd64", "arm64": "arm64"}
+#: Kernels that the lab builds itself, with the series of their source.
+BUILT = {"6.1-ctf": "6.1"}
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,17 @@ def get(name: str) -> Kernel:
     """The kernel ``name``: a series and an architecture such as ``6.1-amd64`` or ``6.12-arm64``.
 
     The first use takes the newest build in Debian's archive; later uses take that same build from
-    the cache.
+    the cache. ``6.1-ctf`` is built from source (see `lab.ctfkernel`).
 
-    :raises LabError: no such series, or it can't be downloaded.
+    :raises LabError: no such series, or it can't be downloaded or built.
     """
+    if name in BUILT:
+        directory = cache.directory(
+            cache.root() / "kernels" / name,
+            lambda directory: ctfkernel.build(BUILT[name], directory),
+        )
+        described = json.loads((directory / "kernel.json").read_text())
+        return Kernel(directory=directory, **described)
     series, _, flavour = name.partition("-")
     if series not in SUITE_OF or flavour not in ARCHITECTURE_OF:
         flavours = ",".join(ARCHITECTURE_OF)

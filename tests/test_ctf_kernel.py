@@ -16,7 +16,7 @@ import kdive
 import lab
 from kdive import TypeKind
 from kdive.helpers.linux import for_each_file, for_each_task, load_ctf
-from lab import ctfkernel, kernels
+from lab import ctfkernel, kernels, testmodules
 from tests.support import Kdive
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
@@ -41,7 +41,7 @@ KEYWORDS = {"STRUCT": "struct ", "UNION": "union ", "ENUM": "enum ", "TYPEDEF": 
 def ctf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive."""
     folder = tmp_path_factory.mktemp("ctf")
-    types = ctfkernel.compile_types(kernels.get(lab.DEFAULT_KERNEL), SOURCE, folder)
+    types = testmodules.compile_types(kernels.get(lab.DEFAULT_KERNEL), SOURCE, folder)
     path = folder / "vmlinux.ctfa"
     ctfkernel.make_archive([("vmlinux", types)], path)
     return path
