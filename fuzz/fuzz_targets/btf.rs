@@ -7,9 +7,8 @@
 
 use std::sync::Arc;
 
-use kdive_debuginfo::TypeSource;
-use kdive_debuginfo::btf::{Btf, BtfSource};
-use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
+use kdive_debuginfo::btf::{ArrayOrder, Btf, BtfSource, Environment};
+use kdive_fuzz::visit;
 use libfuzzer_sys::fuzz_target;
 
 const MAGIC: u16 = 0xeb9f;
@@ -34,20 +33,14 @@ fuzz_target!(|input: &[u8]| {
     let Ok(btf) = Btf::parse("input", table.into(), None) else {
         return;
     };
-    let Ok(source) = BtfSource::new(Arc::new(btf), 8, true) else {
+    let environment = Environment {
+        pointer_size: 8,
+        char_is_signed: true,
+        arrays: ArrayOrder::InnermostFirst,
+        module: None,
+    };
+    let Ok(source) = BtfSource::new(Arc::new(btf), environment) else {
         return;
     };
-    for name in source.type_names(TypeKinds::all()).unwrap_or_default() {
-        for id in source
-            .find_types(TypeKinds::all(), &name, None)
-            .unwrap_or_default()
-        {
-            let _ = source.describe(id);
-            for member in source.members(id).unwrap_or_default() {
-                let _ = member.type_id.map(|id| source.describe(id));
-            }
-            let _ = source.enumerators(id);
-        }
-        let _ = source.find_objects(ObjectKinds::all(), &name, None);
-    }
+    visit(&source, None);
 });

@@ -6,9 +6,8 @@
 
 #![no_main]
 
-use kdive_debuginfo::TypeSource;
 use kdive_debuginfo::ctf::{Archive, ArrayOrder, CtfSource, Environment};
-use kdive_debuginfo::description::{ObjectKinds, TypeKinds};
+use kdive_fuzz::visit;
 use kdive_target::ByteOrder;
 use libfuzzer_sys::fuzz_target;
 
@@ -83,18 +82,5 @@ fuzz_target!(|input: &[u8]| {
     let Ok(source) = source else {
         return;
     };
-    for name in source.type_names(TypeKinds::all()).unwrap_or_default() {
-        for id in source
-            .find_types(TypeKinds::all(), &name, None)
-            .unwrap_or_default()
-        {
-            let _ = source.describe(id);
-            for member in source.members(id).unwrap_or_default() {
-                let _ = member.type_id.map(|id| source.describe(id));
-            }
-            let _ = source.enumerators(id);
-        }
-        let _ = source.find_objects(ObjectKinds::all(), &name, None);
-        let _ = source.find_types(TypeKinds::all(), &name, Some("a/shared.c"));
-    }
+    visit(&source, Some("a/shared.c"));
 });
