@@ -2181,6 +2181,9 @@ def _linux_helper_follow_phys(prog: Program, pgtable: SupportsIndex, address: Su
 def _linux_helper_kaslr_offset(prog: Program) -> int:
     """Return by how much the addresses of the kernel were shifted when it booted."""
 
+def _linux_helper_load_btf(prog: Program, path: _Path) -> None:
+    """Take types out of a file with BTF; see `kdive.helpers.linux.btf.load_btf`."""
+
 def _linux_helper_load_ctf(prog: Program, path: _Path | None) -> None:
     """Take types and variables of the kernel from CTF; see `kdive.helpers.linux.ctf.load_ctf`."""
 

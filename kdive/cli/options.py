@@ -42,6 +42,7 @@ class Options(argparse.Namespace):
     types: list[str] | None = None
     ctf: bool = False
     ctf_file: str | None = None
+    btf_files: list[str]
     debug_directories: list[str]
     default_debug_directories: bool
     debug_link_directories: list[str]
@@ -262,6 +263,15 @@ def add_symbols(parser: argparse.ArgumentParser) -> None:
         "--ctf-file",
         metavar="FILE",
         help="take types and variables of the kernel from this CTF only",
+    )
+    formats.add_argument(
+        "--btf-file",
+        metavar="FILE",
+        dest="btf_files",
+        action="append",
+        default=[],
+        help="take types from BTF only, that of this file first: vmlinux, a module, a program, or a table by itself; "
+        "may be given again, for a module after its kernel",
     )
 
     directories = parser.add_argument_group("directories of debugging symbols")

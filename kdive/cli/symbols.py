@@ -49,6 +49,7 @@ def check_readable(options: Options) -> None:
         ("-s", options.symbols),
         ("--extra-symbols", options.extra_symbols),
         ("--ctf-file", [] if options.ctf_file is None else [options.ctf_file]),
+        ("--btf-file", options.btf_files),
     ):
         for path in paths:
             try:
@@ -74,15 +75,18 @@ def load(prog: Program, options: Options, target_name: str) -> None:
         _choose_methods(prog, options.symbol_methods)
     _choose_directories(prog, options)
     only_ctf = options.ctf or options.ctf_file is not None
-    types = ["ctf"] if only_ctf else options.types
+    types = ["ctf"] if only_ctf else ["btf"] if options.btf_files else options.types
     if types is not None:
         prog.set_enabled_type_finders(_chosen(prog.enabled_type_finders(), types))
         prog.set_enabled_object_finders(_chosen(prog.enabled_object_finders(), types))
-    # The CTF of a program is in its own file; that of a kernel makes any search for files needless.
+    # The CTF of a program is in its own file; that of a kernel makes any search for files needless, as does its BTF.
     is_kernel = bool(prog.flags & ProgramFlags.IS_LINUX_KERNEL)
     has_file = only_ctf and (is_kernel or options.ctf_file is not None)
     if has_file:
         _load_ctf(prog, options, target_name)
+    for path in options.btf_files:
+        _load_btf(prog, path)
+        has_file = has_file or is_kernel
     unused: Sequence[tuple[str, str]] = ()
     complete = True
     try:
@@ -122,6 +126,22 @@ def _load_ctf(prog: Program, options: Options, target_name: str) -> None:
     except (BadDataError, LookupError, OSError, ValueError) as error:
         hint = "" if ";" in str(error) else "; give another file with --ctf-file"
         raise UserError(f"cannot load the CTF of {target_name}: {error}{hint}") from error
+
+
+def _load_btf(prog: Program, path: str) -> None:
+    """Take types from a file with BTF that the command line gives.
+
+    Raises:
+        UserError: It can't be used.
+    """
+    from kdive.helpers.linux.btf import load_btf
+
+    try:
+        load_btf(prog, path)
+    except (BadDataError, OSError, ValueError) as error:
+        message = str(error) if path in str(error) else f"{path}: {error}"
+        hint = "" if ";" in message else "; give another file with --btf-file"
+        raise UserError(f"cannot load the BTF: {message}{hint}") from error
 
 
 def _choose_methods(prog: Program, methods: Iterable[tuple[str, bool]]) -> None:

@@ -5,8 +5,11 @@ import os
 import re
 from pathlib import Path
 
+from kdive import FaultError, Object
 from kdive.helpers.linux import (
     cmdline,
+    d_path,
+    for_each_file,
     for_each_module,
     for_each_mount,
     for_each_task,
@@ -36,16 +39,41 @@ def of_proc() -> dict[str, object]:
         "mounts": sorted(line.split()[4] for line in mounts),
         "modules": sorted(line.split()[0] for line in modules),
         "release": os.uname().release,
+        "files": {pid: files_of(Path("/proc", pid, "fd")) for pid in tasks},
+        "stacks": {pid: stack_of(Path("/proc", pid, "stack")) for pid in tasks},
+        "bpf": bpf_symbols(),
     }
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the open files that have a path."""
+    links = {entry.name: str(entry.readlink()) for entry in folder.iterdir()}
+    return {number: link for number, link in links.items() if link.startswith("/")}
+
+
+def stack_of(file: Path) -> list[str]:
+    """Return the functions that a task sleeps in: each as its name and the distance from its start."""
+    return re.findall(r"\] (\S+)/0x", file.read_text())
+
+
+def bpf_symbols() -> dict[str, int]:
+    """Return the addresses of what the kernel has compiled of BPF."""
+    lines = Path("/proc/kallsyms").read_text().splitlines()
+    return {line.split()[2]: int(line.split()[0], 16) for line in lines if line.endswith("\t[bpf]")}
 
 
 def of_memory() -> dict[str, object]:
     """Return the same from memory."""
-    tasks = {}
+    tasks, files, stacks = {}, {}, {}
     for task in for_each_task(prog):
         if task.pid == task.tgid:
+            pid = str(task.pid.value_())
             arguments = cmdline(task) or []
-            tasks[str(task.pid.value_())] = [
+            files[pid] = {
+                str(number): d_path(file.f_path).decode() for number, file in for_each_file(task)
+            }
+            stacks[pid] = functions(task)
+            tasks[pid] = [
                 task.comm.string_().decode(),
                 task_state_to_char(task),
                 [it.decode() for it in arguments],
@@ -55,7 +83,27 @@ def of_memory() -> dict[str, object]:
         "mounts": sorted(mount_dst(mount).decode() for mount in for_each_mount(prog)),
         "modules": sorted(module.name.string_().decode() for module in for_each_module(prog)),
         "release": prog["UTS_RELEASE"].string_().decode(),
+        "files": files,
+        "stacks": stacks,
+        "bpf": {name: prog.symbol(name).address for name in bpf_symbols()},
     }
+
+
+def functions(task: Object) -> list[str]:
+    """Return what `stack_of` does, with the functions of the scheduler before that."""
+    try:
+        trace = prog.stack_trace(task)
+    except (FaultError, ValueError):
+        return []  # It runs.
+    found = []
+    for frame in trace:
+        if not frame.is_inline and not frame.is_tail_call:
+            try:
+                symbol = frame.symbol()
+            except LookupError:
+                continue  # Of a program.
+            found.append(f"{symbol.name}+0x{frame.pc - symbol.address:x}")
+    return found
 
 
 before = of_proc()

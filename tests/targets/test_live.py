@@ -2,8 +2,10 @@
 
 import json
 import pwd
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,31 @@ SCRIPT = Path(__file__).with_name("live.py")
 CONCURRENT = Path(__file__).with_name("concurrent.py")
 
 
+BPF_SOURCE = """
+__attribute__((section("socket"))) int lab_filter(void *context) { return 1; }
+char license[] __attribute__((section("license"))) = "GPL";
+"""
+
+
+def check(output: str, release: str) -> dict[str, Any]:
+    """Compare what `live.py` printed with what /proc says; returns all of it."""
+    (answer,) = (line for line in output.splitlines() if line.startswith("{"))
+    said: dict[str, Any] = json.loads(answer)
+    before, found, after = said["before"], said["found"], said["after"]
+    assert found["release"] == before["release"] == release
+    assert found["modules"] == before["modules"]
+    stable = {pid: task for pid, task in before["tasks"].items() if after["tasks"].get(pid) == task}
+    assert len(stable) > 40
+    assert {pid: found["tasks"].get(pid) for pid in stable} == stable
+    assert found["tasks"].keys() <= before["tasks"].keys() | after["tasks"].keys()
+    assert set(before["mounts"]) <= set(found["mounts"])
+    for pid in stable:
+        files = before["files"][pid]
+        if files == after["files"][pid]:
+            assert files.items() <= found["files"][pid].items(), pid
+    return said
+
+
 def test_the_running_kernel_is_what_proc_says(idle: lab.Target) -> None:
     run = lab.run_in_guest(
         f"cd {ROOT} && $LAB_PYTHON -m kdive -k -s {idle.vmlinux} --main-symbols {SCRIPT}\n"
@@ -25,18 +52,37 @@ def test_the_running_kernel_is_what_proc_says(idle: lab.Target) -> None:
         timeout_s=600,
     )
     assert run.status == 0, run.output
-    answer, flags = (line for line in run.output.splitlines() if line[:1] in "{<P")
+    (flags,) = (line for line in run.output.splitlines() if line[:1] in "<P")
     assert "IS_LIVE" in flags
     assert "IS_LINUX_KERNEL" in flags
-    said = json.loads(answer)
+    check(run.output, idle.kernel)
+
+
+def test_the_running_kernel_without_debug_files(idle: lab.Target, tmp_path: Path) -> None:
+    source, program = tmp_path / "filter.c", tmp_path / "filter.o"
+    source.write_text(BPF_SOURCE)
+    subprocess.run(["clang", "-target", "bpf", "-O2", "-c", "-o", program, source], check=True)
+    run = lab.run_in_guest(
+        "echo 1 >/proc/sys/net/core/bpf_jit_kallsyms\n"
+        "mount -t bpf bpf /sys/fs/bpf\n"
+        f"bpftool prog load {program} /sys/fs/bpf/lab_filter || exit 1\n"
+        f"cd {ROOT} && $LAB_PYTHON -m kdive -k {SCRIPT}\n",
+        scenario_name="bare",
+        memory_mib=1024,
+        timeout_s=600,
+    )
+    assert run.status == 0, run.output
+    assert "using the symbols and types (BTF) in its own memory" in run.output
+    said = check(run.output, idle.kernel)
     before, found, after = said["before"], said["found"], said["after"]
-    assert found["release"] == before["release"] == idle.kernel
-    assert found["modules"] == before["modules"]
-    stable = {pid: task for pid, task in before["tasks"].items() if after["tasks"].get(pid) == task}
-    assert len(stable) > 40
-    assert {pid: found["tasks"].get(pid) for pid in stable} == stable
-    assert found["tasks"].keys() <= before["tasks"].keys() | after["tasks"].keys()
-    assert set(before["mounts"]) <= set(found["mounts"])
+    assert any(name.endswith("_lab_filter") for name in before["bpf"])
+    assert found["bpf"] == before["bpf"]
+    compared = 0
+    for pid, functions in before["stacks"].items():
+        if functions and after["stacks"].get(pid) == functions:
+            assert found["stacks"][pid][-len(functions) :] == functions
+            compared += 1
+    assert compared > 40
 
 
 def test_who_is_not_root_gets_it_with_sudo(idle: lab.Target) -> None:

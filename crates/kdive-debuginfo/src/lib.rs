@@ -9,6 +9,7 @@ mod bytes;
 pub mod cache;
 pub mod code;
 mod column;
+mod compiler;
 pub mod ctf;
 pub mod description;
 pub mod dwarf;

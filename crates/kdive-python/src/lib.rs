@@ -108,6 +108,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(linux::follow_phys, module)?)?;
     module.add_function(wrap_pyfunction!(linux::kaslr_offset, module)?)?;
     module.add_function(wrap_pyfunction!(linux::load_ctf, module)?)?;
+    module.add_function(wrap_pyfunction!(linux::load_btf, module)?)?;
     module.add_function(wrap_pyfunction!(linux::pgtable_l5_enabled, module)?)?;
     module.add_function(wrap_pyfunction!(linux::read_vm, module)?)?;
     module.add_function(wrap_pyfunction!(program::load_debug_info, module)?)?;

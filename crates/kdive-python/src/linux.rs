@@ -87,6 +87,14 @@ pub(crate) fn load_ctf(
         .or_raise()
 }
 
+/// Takes types out of a file with BTF.
+#[pyfunction]
+#[pyo3(name = "_linux_helper_load_btf")]
+pub(crate) fn load_btf(py: Python<'_>, prog: &Bound<'_, Program>, path: FilePath) -> PyResult<()> {
+    let program = &prog.get().inner;
+    py.detach(|| program.load_btf(path.0.as_path())).or_raise()
+}
+
 /// By how much the addresses of the kernel were shifted when it booted.
 #[pyfunction]
 #[pyo3(name = "_linux_helper_kaslr_offset")]

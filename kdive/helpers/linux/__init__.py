@@ -56,6 +56,7 @@ _MODULES = {
         "cgroup_bpf_prog_for_each",
         "cgroup_bpf_prog_for_each_effective",
     ),
+    "btf": ("load_btf",),
     "cgroup": (
         "cgroup_get_from_path",
         "cgroup_name",

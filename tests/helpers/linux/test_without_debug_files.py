@@ -58,6 +58,7 @@ RAISES = {
     "get_kconfig": LookupError,  # CONFIG_IKCONFIG is off
     "get_net_ns_by_fd": ValueError,  # a file
     "get_net_ns_by_inode": ValueError,
+    "load_btf": IsADirectoryError,  # the path of other helpers
     "load_ctf": LookupError,  # no archive is installed
     "panic_task": LookupError,  # it did not panic
 }

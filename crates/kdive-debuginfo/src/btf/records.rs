@@ -35,15 +35,60 @@ pub(super) mod kind {
     pub const ENUM64: u32 = 19;
 }
 
+/// What a word of a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    /// The offset of a name among the strings.
+    Name,
+    /// The ID of a record.
+    Type,
+    Number,
+}
+
+/// What the words of a record of some kind are, from its third one on.
+pub(super) struct Layout {
+    pub third: Field,
+    /// Those that follow once,
+    pub once: &'static [Field],
+    /// and those that follow for each of its entries.
+    pub each: &'static [Field],
+}
+
+/// None for kinds that are not known.
+pub(super) fn layout(kind: u32) -> Option<Layout> {
+    use Field::{Name, Number, Type};
+    let (third, once, each): (_, &'static [Field], &'static [Field]) = match kind {
+        kind::INT => (Number, &[Number], &[]),
+        kind::ARRAY => (Number, &[Type, Type, Number], &[]),
+        kind::STRUCT | kind::UNION => (Number, &[], &[Name, Type, Number]),
+        kind::ENUM => (Number, &[], &[Name, Number]),
+        kind::ENUM64 => (Number, &[], &[Name, Number, Number]),
+        kind::FWD | kind::FLOAT => (Number, &[], &[]),
+        kind::PTR
+        | kind::TYPEDEF
+        | kind::VOLATILE
+        | kind::CONST
+        | kind::RESTRICT
+        | kind::FUNC
+        | kind::TYPE_TAG => (Type, &[], &[]),
+        kind::FUNC_PROTO => (Type, &[], &[Name, Type]),
+        kind::VAR | kind::DECL_TAG => (Type, &[Number], &[]),
+        kind::DATASEC => (Number, &[], &[Type, Number, Number]),
+        _ => return None,
+    };
+    Some(Layout { third, once, each })
+}
+
 /// The records of one kernel or module.
 pub struct Btf {
-    origin: String,
+    pub(super) origin: String,
     bytes: Arc<[u8]>,
     byte_order: ByteOrder,
     base: Option<Arc<Btf>>,
     /// Where in `bytes` each record starts; the first one has the ID `first_id`.
     offsets: Vec<u32>,
     first_id: u32,
+    types: std::ops::Range<usize>,
     strings: std::ops::Range<usize>,
     /// The length of the strings of all bases, which come before the own ones.
     strings_before: u32,
@@ -54,6 +99,8 @@ pub struct Btf {
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     pub(super) kind: u32,
+    /// The word that has the kind, the flag and the count.
+    pub(super) info: u32,
     /// The kind flag, whose meaning depends on the kind.
     pub(super) flag: bool,
     /// How many entries follow, or what else the kind stores here.
@@ -88,6 +135,19 @@ impl Btf {
         let (strings, length) = (field(16)?, field(20)?);
         let is_usual = field(8)? + field(12)? == strings && field(12)? > 0 && length > 0;
         is_usual.then_some(field(4)? + strings + length)
+    }
+
+    /// Whether the table in `bytes` can't be without a base: others begin their names with the
+    /// empty one.
+    pub(super) fn goes_on(bytes: &[u8]) -> bool {
+        let order = match bytes.first_chunk().map(|magic| u16::from_le_bytes(*magic)) {
+            Some(MAGIC) => ByteOrder::Little,
+            _ => ByteOrder::Big,
+        };
+        let field = |offset| u32_at(bytes, offset, order).map(|field| field as usize);
+        let names = || field(4)?.checked_add(field(16)?);
+        let first = names().and_then(|start| bytes.get(start));
+        first.is_some_and(|byte| *byte != 0)
     }
 
     /// Reads the table in `bytes`. A module's goes on where its kernel's, the `base`, ends.
@@ -141,16 +201,12 @@ impl Btf {
         let types = section("type", 8, 12)?;
         let strings = section("string", 16, 20)?;
         // "bpf, btf: add layout section", 2026: sizes of the records of kinds yet unknown.
-        let layout = match header_size {
+        let sizes = match header_size {
             32.. => section("layout", 24, 28)?,
             _ => 0..0,
         };
         let (first_id, strings_before) = match &base {
-            Some(base) => (
-                base.first_id.saturating_add(base.offsets.len() as u32),
-                base.strings_before
-                    .saturating_add(base.strings.len() as u32),
-            ),
+            Some(base) => (base.ids().end, base.strings_end()),
             None => (1, 0),
         };
         let mut btf = Btf {
@@ -160,11 +216,13 @@ impl Btf {
             base,
             offsets: Vec::new(),
             first_id,
+            types: types.clone(),
             strings,
             strings_before,
             says_signs: false,
         };
-        btf.offsets = btf.find_records(types, layout)?;
+        btf.offsets = btf.find_records(types, sizes)?;
+        btf.check_base()?;
         btf.says_signs = match &btf.base {
             Some(base) => base.says_signs,
             None => btf.ids().any(|id| {
@@ -179,14 +237,14 @@ impl Btf {
     fn find_records(
         &self,
         types: std::ops::Range<usize>,
-        layout: std::ops::Range<usize>,
+        sizes: std::ops::Range<usize>,
     ) -> Result<Vec<u32>> {
         // A record has 12 bytes at least; most have some more.
         let mut offsets = Vec::with_capacity(types.len() / 28);
         let mut at = types.start;
         while at < types.end {
             let fits = u32_at(&self.bytes, at + 4, self.byte_order).and_then(|info| {
-                let size = record_size(&self.bytes, info, layout.clone())?;
+                let size = record_size(&self.bytes, info, sizes.clone())?;
                 at.checked_add(size).filter(|end| *end <= types.end)
             });
             let Some(end) = fits else {
@@ -200,6 +258,34 @@ impl Btf {
             at = end;
         }
         Ok(offsets)
+    }
+
+    /// The base of another kernel would give other types without notice. Names that lie in the
+    /// base tell: they would hardly ever begin where its names do.
+    fn check_base(&self) -> Result<()> {
+        let Some(base) = &self.base else {
+            return Ok(());
+        };
+        for id in self.ids() {
+            let name = self.record(id)?.name;
+            if name < self.strings_before && !base.is_start_of_name(name) {
+                return Err(self.bad(format!(
+                    "these types go on from those of another kernel than {}",
+                    base.origin
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_start_of_name(&self, offset: u32) -> bool {
+        match &self.base {
+            Some(base) if offset < self.strings_before => base.is_start_of_name(offset),
+            _ => match offset - self.strings_before {
+                0 => true,
+                start => self.sections().1.get(start as usize - 1) == Some(&0),
+            },
+        }
     }
 
     pub(super) fn bad(&self, message: String) -> Error {
@@ -225,6 +311,21 @@ impl Btf {
         self.first_id..self.first_id.saturating_add(self.offsets.len() as u32)
     }
 
+    /// Where the names of the table and its bases end.
+    pub(super) fn strings_end(&self) -> u32 {
+        self.strings_before
+            .saturating_add(self.strings.len() as u32)
+    }
+
+    /// The bytes of the table's own records, and those of their names.
+    pub(super) fn sections(&self) -> (&[u8], &[u8]) {
+        let bytes = |range: &std::ops::Range<usize>| self.bytes.get(range.clone());
+        (
+            bytes(&self.types).unwrap_or(&[]),
+            bytes(&self.strings).unwrap_or(&[]),
+        )
+    }
+
     /// The record with this ID.
     pub fn record(&self, id: u32) -> Result<Record<'_>> {
         if let (Some(base), true) = (&self.base, id < self.first_id) {
@@ -244,6 +345,7 @@ impl Btf {
         match (field(0), field(4), field(8), self.bytes.get(at + 12..)) {
             (Some(name), Some(info), Some(size_or_type), Some(entries)) => Ok(Record {
                 kind: kind_of(info),
+                info,
                 flag: info >> 31 == 1,
                 count: count_of(info),
                 name,
@@ -259,7 +361,7 @@ impl Btf {
         if let (Some(base), true) = (&self.base, offset < self.strings_before) {
             return base.string(offset);
         }
-        let strings = self.bytes.get(self.strings.clone()).unwrap_or(&[]);
+        let (_, strings) = self.sections();
         let rest = strings
             .get((offset - self.strings_before) as usize..)
             .ok_or_else(|| self.bad(format!("BTF string offset {offset:#x} does not exist")))?;
@@ -290,29 +392,17 @@ fn count_of(info: u32) -> u32 {
     info & 0x00ff_ffff
 }
 
-fn record_size(bytes: &[u8], info: u32, layout: std::ops::Range<usize>) -> Option<usize> {
-    let count = count_of(info) as usize;
-    let (fixed, each) = match kind_of(info) {
-        kind::INT | kind::VAR | kind::DECL_TAG => (4, 0),
-        kind::ARRAY => (12, 0),
-        kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => (0, 12),
-        kind::ENUM | kind::FUNC_PROTO => (0, 8),
-        kind::PTR
-        | kind::FWD
-        | kind::TYPEDEF
-        | kind::VOLATILE
-        | kind::CONST
-        | kind::RESTRICT
-        | kind::FUNC
-        | kind::FLOAT
-        | kind::TYPE_TAG => return Some(12),
-        unknown => {
-            let entry = bytes
-                .get(layout)?
-                .get(unknown as usize * 4..)?
-                .first_chunk::<4>()?;
-            (usize::from(entry[0]), usize::from(entry[1]))
-        }
+fn record_size(bytes: &[u8], info: u32, sizes: std::ops::Range<usize>) -> Option<usize> {
+    let kind = kind_of(info);
+    let (once, each) = if let Some(layout) = layout(kind) {
+        (layout.once.len() * 4, layout.each.len() * 4)
+    } else {
+        let entry = bytes
+            .get(sizes)?
+            .get(kind as usize * 4..)?
+            .first_chunk::<4>()?;
+        (usize::from(entry[0]), usize::from(entry[1]))
     };
-    count.checked_mul(each)?.checked_add(fixed)?.checked_add(12)
+    let count = count_of(info) as usize;
+    count.checked_mul(each)?.checked_add(once)?.checked_add(12)
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::records::{Btf, Record, kind};
+use crate::compiler::ArrayOrder;
 use crate::description::{
     CompoundKind, EnumInteger, EnumeratorDescription, Language, Location, MemberDescription,
     ObjectDescription, ObjectKinds, ParameterDescription, PointerKind, Qualifiers, Shape,
@@ -11,26 +12,37 @@ use crate::description::{
 use crate::names::{EnumeratorTable, NameTable, enumerators_called};
 use crate::{Result, TypeSource};
 
+/// What BTF does not say of the program that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The size of a pointer in bytes.
+    pub pointer_size: u8,
+    /// Whether `char` is signed, as is usual for the architecture: old BTF does not say.
+    pub char_is_signed: bool,
+    /// In which order the compiler wrote arrays of arrays.
+    pub arrays: ArrayOrder,
+    /// The kernel module whose types these are, if they are of one.
+    pub module: Option<Arc<str>>,
+}
+
 /// The types of a kernel or module out of its BTF.
 ///
 /// BTF has the types of functions and of per-CPU variables, and no addresses: those come from
 /// symbols. It says nothing of files, so a search by file name finds nothing.
 pub struct BtfSource {
     btf: Arc<Btf>,
-    pointer_size: u8,
-    char_is_signed: bool,
+    environment: Environment,
     names: NameTable,
     /// Made when first needed.
     enumerators: OnceLock<EnumeratorTable>,
 }
 
-/// How many qualifiers and tags may follow each other.
+/// How many qualifiers, tags or dimensions of an array may follow each other.
 const MAX_CHAIN: usize = 64;
 
 impl BtfSource {
-    /// Types of a target with pointers of `pointer_size` bytes. Old BTF does not say whether
-    /// `char` is signed; `char_is_signed` says what is usual for the architecture.
-    pub fn new(btf: Arc<Btf>, pointer_size: u8, char_is_signed: bool) -> Result<BtfSource> {
+    /// The types and objects of a table, without those of its base.
+    pub fn new(btf: Arc<Btf>, environment: Environment) -> Result<BtfSource> {
         let mut by_name = Vec::with_capacity(btf.ids().len());
         for id in btf.ids() {
             let record = btf.record(id)?;
@@ -41,8 +53,7 @@ impl BtfSource {
         let names = NameTable::new(by_name.into_iter());
         Ok(BtfSource {
             btf,
-            pointer_size,
-            char_is_signed,
+            environment,
             names,
             enumerators: OnceLock::new(),
         })
@@ -169,6 +180,40 @@ impl BtfSource {
         })
     }
 
+    /// An array with all dimensions that it is written with, whatever their order.
+    fn array_shape(&self, id: TypeId, outermost: Record<'_>) -> Result<Shape> {
+        let mut dimensions = Vec::new();
+        let mut record = outermost;
+        let element = loop {
+            if dimensions.len() == MAX_CHAIN {
+                return Err(self.btf.bad(format!(
+                    "BTF type ID {} is an array of more than {MAX_CHAIN} dimensions",
+                    id.0
+                )));
+            }
+            // A flexible array has no length, which BTF writes as 0.
+            dimensions.push(match record.word(2, &self.btf)? {
+                0 => None,
+                length => Some(u64::from(length)),
+            });
+            let element = record.word(0, &self.btf)?;
+            match element {
+                0 => break None,
+                inner => record = self.btf.record(inner)?,
+            }
+            if record.kind != kind::ARRAY {
+                break reference(element);
+            }
+        };
+        if self.environment.arrays == ArrayOrder::InnermostFirst {
+            dimensions.reverse();
+        }
+        Ok(Shape::Array {
+            element,
+            dimensions,
+        })
+    }
+
     fn int_shape(&self, record: &Record<'_>) -> Result<Shape> {
         const SIGNED: u32 = 1 << 24;
         const BOOL: u32 = 1 << 26;
@@ -186,7 +231,9 @@ impl BtfSource {
             Shape::Int {
                 size,
                 is_signed: encoding & SIGNED != 0
-                    || self.char_is_signed && !self.btf.says_signs() && &*name == "char",
+                    || self.environment.char_is_signed
+                        && !self.btf.says_signs()
+                        && &*name == "char",
                 name,
                 byte_order,
             }
@@ -221,17 +268,10 @@ impl BtfSource {
             kind::PTR => Shape::Pointer {
                 kind: PointerKind::Pointer,
                 target,
-                size: u64::from(self.pointer_size),
+                size: u64::from(self.environment.pointer_size),
                 byte_order,
             },
-            kind::ARRAY => Shape::Array {
-                element: reference(record.word(0, &self.btf)?),
-                // A flexible array has no length, which BTF writes as 0.
-                dimensions: vec![match record.word(2, &self.btf)? {
-                    0 => None,
-                    length => Some(u64::from(length)),
-                }],
-            },
+            kind::ARRAY => self.array_shape(id, record)?,
             kind::STRUCT | kind::UNION | kind::FWD => {
                 let definition = match record.kind {
                     kind::FWD => self.definition(&record)?,
@@ -276,8 +316,24 @@ impl BtfSource {
         })
     }
 
-    /// The offset of a per-CPU variable from the start of each CPU's area.
+    /// Where the symbol of a variable or function says.
+    fn symbol(&self, name: &str) -> Location {
+        match &self.environment.module {
+            Some(module) => Location::ModuleSymbol {
+                module: module.clone(),
+                name: name.into(),
+            },
+            None => Location::Symbol(name.into()),
+        }
+    }
+
+    /// The offset of a per-CPU variable of the kernel from the start of each CPU's area. Those of
+    /// a module begin where the kernel had room when it loaded that, which the symbols of the
+    /// module tell.
     fn per_cpu_offset(&self, variable: u32) -> Result<Option<u64>> {
+        if self.environment.module.is_some() {
+            return Ok(None);
+        }
         for (_, section) in self.named(".data..percpu")? {
             if section.kind != kind::DATASEC {
                 continue;
@@ -364,12 +420,10 @@ impl TypeSource for BtfSource {
                 kind::VAR if kinds.contains(ObjectKinds::VARIABLE) => {
                     match self.per_cpu_offset(id)? {
                         Some(offset) => Location::PerCpu(offset),
-                        None => Location::Symbol(name.into()),
+                        None => self.symbol(name),
                     }
                 }
-                kind::FUNC if kinds.contains(ObjectKinds::FUNCTION) => {
-                    Location::Symbol(name.into())
-                }
+                kind::FUNC if kinds.contains(ObjectKinds::FUNCTION) => self.symbol(name),
                 _ => continue,
             };
             let type_id = match record.kind {
@@ -563,7 +617,13 @@ mod tests {
 
     fn source(bytes: &[u8]) -> Result<BtfSource> {
         let btf = Btf::parse("sample", bytes.into(), None)?;
-        BtfSource::new(Arc::new(btf), 8, true)
+        let environment = Environment {
+            pointer_size: 8,
+            char_is_signed: true,
+            arrays: ArrayOrder::OutermostFirst,
+            module: None,
+        };
+        BtfSource::new(Arc::new(btf), environment)
     }
 
     #[test]

@@ -9,7 +9,6 @@
 //! Where files are looked for, and where variables are in a running program, is decided elsewhere.
 
 mod archive;
-mod compiler;
 mod dictionary;
 mod elf;
 mod header;
@@ -21,6 +20,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use crate::compiler::ArrayOrder;
 pub use archive::Archive;
-pub use compiler::ArrayOrder;
 pub use source::{CtfSource, Environment};

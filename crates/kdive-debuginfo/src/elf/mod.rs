@@ -372,6 +372,12 @@ impl ElfFile {
         section.map(|section| self.data(section)).transpose()
     }
 
+    /// The bytes of a section as they are in the file, if there is one with data: not relocated.
+    pub fn section_in_file(&self, name: &str) -> Option<&[u8]> {
+        let section = self.section(name).filter(|section| section.has_data())?;
+        self.bytes().get(section.file_range.clone())
+    }
+
     /// Tells the kernel that the given bytes of [`ElfFile::bytes`] won't be needed soon, so that
     /// they count no longer as this process's memory.
     pub(crate) fn forget(&self, bytes: &[u8]) {

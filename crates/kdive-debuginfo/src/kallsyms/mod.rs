@@ -2,14 +2,17 @@
 //!
 //! Where its parts are is said by VMCOREINFO, or found by what they look like ([`scan`]). Names
 //! are compressed with 256 tokens; addresses are written in one of four ways, told apart by an
-//! address that is known. The symbols of kernel modules are elsewhere, see [`module`].
+//! address that is known. The symbols of kernel modules are elsewhere, see [`module`]; what a
+//! running kernel [lists](listed) is text.
 
 pub mod exports;
 mod image;
+mod list;
 pub mod module;
 mod scan;
 
 pub use image::KernelImage;
+pub use list::listed;
 
 use std::sync::Arc;
 

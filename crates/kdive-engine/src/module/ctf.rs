@@ -1,23 +1,15 @@
-//! CTF: the archives with the types of a kernel and its modules, and what files of programs bring
-//! with them.
+//! CTF: the archives with the types of a kernel and its modules.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kdive_debuginfo::TypeSource;
 use kdive_debuginfo::ctf::{Archive, ArrayOrder, CtfSource, Environment};
-use kdive_debuginfo::description::{Shape, TypeKinds};
-use kdive_debuginfo::elf::ElfFile;
-use kdive_target::{AddressSpace, VmCoreInfo};
+use kdive_target::AddressSpace;
 
-use super::{DebugInfoOptions, FileStatus, Module, ModuleFile, ModuleKind};
+use super::type_files::TypeFile;
+use super::{DebugInfoOptions, FileStatus, Module, ModuleKind};
 use crate::program::Program;
 use crate::{Error, Result};
-
-/// An archive of a kernel with thousands of modules has some tens of megabytes.
-const MAX_FILE_SIZE: u64 = 1 << 30;
 
 /// The kernel's banner has a few hundred bytes.
 const MAX_BANNER: u64 = 1 << 12;
@@ -53,21 +45,7 @@ impl Program {
         // The symbols that it has no addresses without.
         self.use_builtin_debug_info();
         let source = self.open_ctf(&path)?;
-        if let Some(contradiction) = self
-            .target()
-            .and_then(|target| target.vmcoreinfo.as_ref())
-            .and_then(|info| contradiction(&source, info))
-        {
-            return Err(Error::Value(format!(
-                "{} belongs to another kernel: {contradiction}; give the one of this kernel",
-                path.display()
-            )));
-        }
-        self.add_type_source(Arc::new(source));
-        if let Err(error) = self.create_loaded_modules() {
-            let problem = format!("not all loaded modules could be found: {error}");
-            self.modules().note_problem(problem);
-        }
+        self.add_kernel_types(&path, Arc::new(source))?;
         for module in self.modules().all() {
             module.spare_debug_file();
         }
@@ -129,20 +107,21 @@ impl Program {
     }
 
     fn open_ctf(self: &Arc<Self>, path: &Path) -> Result<CtfSource> {
-        let bytes = read_file(path)?;
-        if bytes.starts_with(b"\x7fELF") {
-            let file = Arc::new(ElfFile::open(path)?);
-            let offset = self
-                .target()
-                .and_then(|target| target.vmcoreinfo.as_ref()?.kernel_offset());
-            return CtfSource::from_elf(&file, offset.unwrap_or(0))?.ok_or_else(|| {
-                Error::Value(format!(
-                    "{} has no section .ctf; give a CTF archive, or a file that was compiled with \
-                     -gctf",
-                    path.display()
-                ))
-            });
-        }
+        let bytes = match TypeFile::open(path)? {
+            TypeFile::Plain(bytes) => bytes,
+            TypeFile::Elf(file) => {
+                let offset = self
+                    .target()
+                    .and_then(|target| target.vmcoreinfo.as_ref()?.kernel_offset());
+                return CtfSource::from_elf(&file, offset.unwrap_or(0))?.ok_or_else(|| {
+                    Error::Value(format!(
+                        "{} has no section .ctf; give a CTF archive, or a file that was compiled \
+                         with -gctf",
+                        path.display()
+                    ))
+                });
+            }
+        };
         let archive = Archive::parse(&path.display().to_string(), bytes.into())?;
         let environment = Environment {
             pointer_size: self.address_size()?,
@@ -188,40 +167,6 @@ impl Module {
             self.change(|state| state.debug_file.status = FileStatus::DontNeed);
         }
     }
-
-    /// Takes the types and variables that a file of a program has as CTF, beside any others that
-    /// it has; whether there are any.
-    pub(super) fn take_ctf(&self, file: &Arc<ElfFile>, bias: u64) -> Result<bool> {
-        if !file.has_ctf() || self.state().ctf_file.is_some() {
-            return Ok(false);
-        }
-        let program = self.program()?;
-        match CtfSource::from_elf(file, bias) {
-            Ok(Some(source)) => program.add_type_source(Arc::new(source)),
-            Ok(None) => return Ok(false),
-            Err(error) => {
-                let problem = format!("its CTF is not used: {error}");
-                program.modules().note_problem(problem);
-                return Ok(false);
-            }
-        }
-        program.set_default_platform(file.platform());
-        self.change(|state| {
-            state.ctf_file = Some(ModuleFile {
-                status: FileStatus::Have,
-                path: Some(file.path().to_owned()),
-                bias: Some(bias),
-            });
-        });
-        Ok(true)
-    }
-
-    /// Takes a file that has CTF for the debug file, if none with DWARF was found.
-    pub(super) fn settle_for_ctf(&self) {
-        if let (FileStatus::Want, Some(file)) = (self.debug_file().status, self.state().ctf_file) {
-            self.change(|state| state.debug_file = file);
-        }
-    }
 }
 
 fn ctf_paths(release: &str, options: &DebugInfoOptions) -> Vec<PathBuf> {
@@ -233,69 +178,4 @@ fn ctf_paths(release: &str, options: &DebugInfoOptions) -> Vec<PathBuf> {
             .join(ARCHIVE)
     });
     roots.collect()
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| {
-        Error::DebugInfo(kdive_debuginfo::Error::Io {
-            path: path.to_owned(),
-            source,
-        })
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(Error::Value(format!(
-            "{} is larger than {MAX_FILE_SIZE} bytes, so it is no CTF archive",
-            path.display()
-        )));
-    }
-    Ok(bytes)
-}
-
-/// What VMCOREINFO says of structures that types do not: then they are those of another kernel.
-/// CTF has no build ID.
-fn contradiction(source: &CtfSource, info: &VmCoreInfo) -> Option<String> {
-    for line in String::from_utf8_lossy(info.raw()).lines() {
-        let Some((what, value)) = line.split_once(")=") else {
-            continue;
-        };
-        let Some((kind, what)) = what.split_once('(') else {
-            continue;
-        };
-        let Ok(value) = value.parse::<u64>() else {
-            continue;
-        };
-        let (tag, member) = what.split_once('.').unwrap_or((what, ""));
-        let found = source.find_types(TypeKinds::STRUCT, tag, None).ok()?;
-        let Some(id) = found.first() else {
-            continue;
-        };
-        let known = match kind {
-            "SIZE" => match source.describe(*id).ok()?.shape {
-                Shape::Compound { size, .. } => size,
-                _ => None,
-            },
-            "OFFSET" => source
-                .members(*id)
-                .ok()?
-                .iter()
-                .find(|known| known.name.as_deref() == Some(member))
-                .map(|known| known.bit_offset / 8),
-            _ => None,
-        };
-        if let Some(known) = known.filter(|known| *known != value) {
-            let of_what = if kind == "SIZE" {
-                format!("the size of struct {tag}")
-            } else {
-                format!("the offset of {member} in struct {tag}")
-            };
-            return Some(format!(
-                "{of_what} is {known} bytes, in this kernel {value}"
-            ));
-        }
-    }
-    None
 }

@@ -32,7 +32,7 @@ impl Module {
             bias: Some(bias),
         };
         let wants_any = self.wants_debug_file() || self.wants_loaded_file();
-        let has_ctf = wants_any && self.take_ctf(file, bias)?;
+        let has_types = wants_any && self.take_compact_types(file, bias)?;
         let mut is_used = false;
         if self.wants_debug_file() {
             let has_debug_info = file.section(".debug_info").is_some();
@@ -62,7 +62,7 @@ impl Module {
             }
             is_used = true;
         }
-        is_used |= has_ctf;
+        is_used |= has_types;
         if is_used {
             let ranges = self.address_ranges().unwrap_or_default();
             program.add_unwind_file(file, bias, &ranges);

@@ -16,6 +16,9 @@ const KERNEL: &str = "kernel";
 /// A kernel has some hundreds of modules; a list that is much longer is damaged.
 const MAX_MODULES: usize = 1 << 16;
 
+/// The section of a module's file that has its per-CPU variables.
+const PER_CPU_SECTION: &str = ".data..percpu";
+
 /// `struct module` has this many sections at most before its section list counts as damaged.
 const MAX_SECTIONS: u64 = 1 << 12;
 
@@ -89,7 +92,11 @@ fn describe(program: &Arc<Program>, object: &Object) -> Result<(Arc<Module>, boo
         module.set_object(Some(object.clone()));
         // What follows can be unreadable in a filtered dump; the module is there all the same.
         module.set_build_id(build_id(object).unwrap_or(None));
-        module.set_section_addresses(section_addresses(object).unwrap_or_default());
+        let mut sections = section_addresses(object).unwrap_or_default();
+        if let Ok(Some(address)) = per_cpu_address(object) {
+            sections.insert(PER_CPU_SECTION.to_owned(), address);
+        }
+        module.set_section_addresses(sections);
     }
     Ok((module, is_new))
 }
@@ -150,6 +157,16 @@ fn build_id(module: &Object) -> Result<Option<Vec<u8>>> {
         }
     }
     Ok(None)
+}
+
+/// Where the module's per-CPU variables begin among those of each CPU. Their section is not loaded
+/// like others, so sysfs does not show it.
+fn per_cpu_address(module: &Object) -> Result<Option<u64>> {
+    // With CONFIG_SMP only.
+    let Some(address) = module.find_member("percpu")? else {
+        return Ok(None);
+    };
+    Ok(Some(integer(&address)?).filter(|address| *address != 0))
 }
 
 /// The addresses of the module's sections, as `/sys/module/NAME/sections` shows them.

@@ -3,6 +3,7 @@
 //! What is loaded is found in the target ([`kernel`], [`process`]); files are accepted by build
 //! ID ([`files`]). Where files are looked for is a matter of the debug-info finders.
 
+mod btf;
 mod ctf;
 mod files;
 mod kernel;
@@ -10,6 +11,7 @@ mod options;
 mod process;
 mod registry;
 mod standard;
+mod type_files;
 mod unsaved;
 
 use std::collections::BTreeMap;
@@ -115,7 +117,7 @@ struct State {
     supplementary_file: Option<PathBuf>,
     tried: Vec<TriedFile>,
     /// The file whose CTF was taken.
-    ctf_file: Option<ModuleFile>,
+    types_file: Option<ModuleFile>,
 }
 
 /// A file that was looked at for a module and not taken, at least not for all that was wanted.
@@ -157,7 +159,7 @@ impl Module {
                 incomplete: None,
                 supplementary_file: None,
                 tried: Vec::new(),
-                ctf_file: None,
+                types_file: None,
             }),
             symbols_in_memory: OnceLock::new(),
             types_in_memory: OnceLock::new(),

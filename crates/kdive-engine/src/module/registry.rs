@@ -248,7 +248,7 @@ impl Program {
         }
         if !default && !main {
             for module in self.modules.all() {
-                module.settle_for_ctf();
+                module.settle_for_compact_types();
             }
         }
         for file in left {
@@ -307,7 +307,7 @@ impl Program {
             finder.find(self, &wanting)?;
         }
         for module in &wanting {
-            module.settle_for_ctf();
+            module.settle_for_compact_types();
         }
         self.take_language_of_main()
     }

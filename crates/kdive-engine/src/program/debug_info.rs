@@ -68,6 +68,17 @@ impl Program {
         self.debug_info.types()
     }
 
+    /// Whether types are looked for in one format before another, or not in that at all.
+    pub(crate) fn asks_for_types(&self, format: &str, before: &str) -> bool {
+        let enabled = self.types.enabled();
+        let place = |wanted: &str| enabled.iter().position(|name| name == wanted);
+        match (place(format), place(before)) {
+            (Some(place), Some(other)) => place < other,
+            (place, None) => place.is_some(),
+            (None, _) => false,
+        }
+    }
+
     /// The symbol of a kernel module, or of the kernel itself if the module is built in.
     fn symbol_of_module(self: &Arc<Self>, module: &str, name: &str) -> Result<Option<Symbol>> {
         let query = SymbolQuery {

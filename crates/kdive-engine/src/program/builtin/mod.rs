@@ -1,7 +1,8 @@
-//! What a Linux kernel says of itself in its own memory: its symbols ([`symbols`]), its types
+//! What a Linux kernel says of itself in its own memory: its symbols ([`symbols`], [`bpf`]), its types
 //! ([`types`]), and where the variables are whose types are well known ([`globals`]). It is asked
 //! after the files that were loaded, and read when it is first asked.
 
+mod bpf;
 mod globals;
 mod symbols;
 mod types;
@@ -9,6 +10,7 @@ mod types;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use kdive_debuginfo::btf::Btf;
 use kdive_debuginfo::symbols::SymbolTable;
 
 pub(super) use types::BtfFinder;
@@ -21,13 +23,16 @@ use crate::types::ImportedTypes;
 pub(crate) struct Builtin {
     is_wanted: AtomicBool,
     symbols: OnceLock<Vec<Arc<SymbolTable>>>,
+    bpf_symbols: OnceLock<SymbolTable>,
     types: OnceLock<Option<KernelTypes>>,
+    /// What was loaded from a file of the kernel's BTF.
+    loaded_btf: OnceLock<Arc<Btf>>,
     problems: Mutex<Vec<String>>,
 }
 
 /// The types of the kernel, which those of its modules go on from.
 struct KernelTypes {
-    btf: Arc<kdive_debuginfo::btf::Btf>,
+    btf: Arc<Btf>,
     imported: Arc<ImportedTypes>,
 }
 

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use kdive_debuginfo::kallsyms::{self, KernelImage, exports, module::ModuleSymbols};
 use kdive_debuginfo::symbols::SymbolTable;
+use kdive_target::{TargetKind, VmCoreInfo};
 
 use super::super::{Program, Symbol, SymbolFinder, SymbolQuery};
 use crate::Result;
 use crate::module::{FileStatus, Module};
+
+/// The symbols of the running kernel as text.
+const LIST: &str = "/proc/kallsyms";
 
 /// Asks the kernel's own tables.
 pub(super) struct Kallsyms;
@@ -37,6 +41,11 @@ impl SymbolFinder for Kallsyms {
             if let Some(table) = module.symbols_in_memory() {
                 table.find(query.name, query.address, query.one, &mut found);
             }
+        }
+        if found.is_empty() || !query.one {
+            program
+                .bpf_symbols()
+                .find(query.name, query.address, query.one, &mut found);
         }
         Ok(found)
     }
@@ -81,10 +90,16 @@ impl Program {
                 };
                 tables.push(Arc::new(symbols.with_offsets(0..per_cpu_end)));
             }
-            Ok(None) => {}
-            Err(error) => self.note_problem(format!(
-                "the kernel's own symbols can't be used: {error}; give its vmlinux"
-            )),
+            Ok(None) => tables.extend(self.listed_symbols(info).map(Arc::new)),
+            Err(error) => {
+                let listed = self.listed_symbols(info);
+                if listed.is_none() {
+                    self.note_problem(format!(
+                        "the kernel's own symbols can't be used: {error}; give its vmlinux"
+                    ));
+                }
+                tables.extend(listed.map(Arc::new));
+            }
         }
         // Without CONFIG_KALLSYMS_ALL the table has functions only.
         let has_variables = tables
@@ -96,6 +111,21 @@ impl Program {
             tables.push(Arc::new(kallsyms::symbols_in_vmcoreinfo(info)));
         }
         tables
+    }
+}
+
+impl Program {
+    /// What the running kernel lists of its own symbols, where its table can't be read.
+    fn listed_symbols(&self, info: &VmCoreInfo) -> Option<SymbolTable> {
+        if self.target()?.kind != TargetKind::LiveKernel {
+            return None;
+        }
+        let listed = std::fs::read(LIST).map_err(|error| format!("{LIST}: {error}"));
+        let read = listed.and_then(|text| {
+            kallsyms::listed(&text, info.symbol("_stext")).map_err(|error| error.to_string())
+        });
+        read.inspect_err(|problem| self.note_problem(problem.clone()))
+            .ok()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The types that the kernel and its modules carry with them as BTF.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use kdive_debuginfo::TypeSource;
-use kdive_debuginfo::btf::{Btf, BtfSource};
+use kdive_debuginfo::btf::{ArrayOrder, Btf, BtfSource, Environment};
 use kdive_debuginfo::description::TypeKinds;
 use kdive_debuginfo::kallsyms::KernelImage;
-use kdive_target::AddressSpace;
+use kdive_target::{AddressSpace, TargetKind};
 
 use super::super::debug_info::FormatFinder;
 use super::super::{ObjectFinder, ObjectKinds, Program, TypeFinder};
@@ -21,6 +21,10 @@ const MAX_BTF_SIZE: u64 = 1 << 28;
 
 /// A kernel has some hundreds of modules; a list that is much longer is damaged.
 const MAX_MODULES: usize = 1 << 16;
+
+/// Where the running kernel shows its BTF and that of its modules, since "bpf: Emit BTF in
+/// sysfs", Linux 5.4.
+const SYSFS: &str = "/sys/kernel/btf";
 
 /// Asks the BTF that was loaded, that of the kernel and those of its modules, in this order.
 pub(in super::super) struct BtfFinder;
@@ -121,24 +125,71 @@ impl Program {
     }
 
     fn read_kernel_types(self: &Arc<Self>) -> Result<Option<KernelTypes>> {
-        let symbol = |name| self.kernel_symbol(name);
-        let bytes = match (symbol("__start_BTF"), symbol("__stop_BTF")) {
-            (Some(start), Some(stop)) => {
-                let size = stop.saturating_sub(start);
-                if size == 0 || size > MAX_BTF_SIZE {
-                    return Ok(None);
-                }
-                self.read_bytes(AddressSpace::Virtual, start, size)?
-            }
-            _ => match self.find_btf() {
-                Some(bytes) => bytes,
-                None => return Ok(None),
-            },
+        let bytes = match self.btf_in_sysfs("vmlinux") {
+            Some(bytes) => Some(bytes),
+            None => self.kernel_btf_in_memory()?,
+        };
+        let Some(bytes) = bytes else {
+            return Ok(None);
         };
         let btf = Arc::new(Btf::parse("BTF of the kernel", bytes.into(), None)?);
-        let source = BtfSource::new(btf.clone(), self.address_size()?, self.char_is_signed()?)?;
-        let imported = ImportedTypes::new(Arc::new(source), self, self.byte_order());
+        let imported = self.import_btf(&btf, None)?;
         Ok(Some(KernelTypes { btf, imported }))
+    }
+
+    /// What the running kernel shows of itself or a module; none if another kernel is looked at.
+    fn btf_in_sysfs(&self, name: &str) -> Option<Vec<u8>> {
+        let is_running = self.target()?.kind == TargetKind::LiveKernel;
+        let path = Path::new(SYSFS).join(name);
+        let is_inside = path.parent() == Some(Path::new(SYSFS));
+        (is_running && is_inside)
+            .then(|| std::fs::read(path).ok())
+            .flatten()
+    }
+
+    fn kernel_btf_in_memory(&self) -> Result<Option<Vec<u8>>> {
+        let symbol = |name| self.kernel_symbol(name);
+        let (Some(start), Some(stop)) = (symbol("__start_BTF"), symbol("__stop_BTF")) else {
+            return Ok(self.find_btf());
+        };
+        let size = stop.saturating_sub(start);
+        if size == 0 || size > MAX_BTF_SIZE {
+            return Ok(None);
+        }
+        let bytes = self.read_bytes(AddressSpace::Virtual, start, size)?;
+        Ok(Some(bytes))
+    }
+
+    fn import_btf(
+        self: &Arc<Self>,
+        btf: &Arc<Btf>,
+        module: Option<&str>,
+    ) -> Result<Arc<ImportedTypes>> {
+        let environment = Environment {
+            pointer_size: self.address_size()?,
+            char_is_signed: self.char_is_signed()?,
+            arrays: ArrayOrder::OutermostFirst,
+            module: module.map(Arc::from),
+        };
+        let source = Arc::new(BtfSource::new(btf.clone(), environment)?);
+        Ok(ImportedTypes::new(source, self, self.byte_order()))
+    }
+
+    /// Keeps the types of the kernel that were loaded from a file, for those of modules.
+    pub(crate) fn note_loaded_btf(&self, btf: Arc<Btf>) {
+        // The first ones stay.
+        let _ = self.builtin.loaded_btf.set(btf);
+    }
+
+    /// The types of the kernel that those of a module go on from.
+    pub(crate) fn btf_to_go_on_from(self: &Arc<Self>) -> Option<Arc<Btf>> {
+        if let Some(loaded) = self.builtin.loaded_btf.get() {
+            return Some(loaded.clone());
+        }
+        let is_wanted = self.uses_builtin();
+        is_wanted
+            .then(|| self.kernel_types().map(|types| types.btf.clone()))
+            .flatten()
     }
 
     /// The BTF of a kernel without a symbol for it: the largest one in its image.
@@ -171,25 +222,20 @@ impl Module {
             return Ok(None);
         };
         let program = object.program().clone();
-        let Some((address, size)) = kernel.find_btf_of(&program, number(&object)?)? else {
-            return Ok(None);
+        let bytes = match program.btf_in_sysfs(self.name()) {
+            Some(bytes) => bytes,
+            None => match kernel.find_btf_of(&program, number(&object)?)? {
+                Some((address, size)) if size <= MAX_BTF_SIZE => {
+                    program.read_bytes(AddressSpace::Virtual, address, size)?
+                }
+                _ => return Ok(None),
+            },
         };
-        if size > MAX_BTF_SIZE {
-            return Ok(None);
-        }
-        let bytes = program.read_bytes(AddressSpace::Virtual, address, size)?;
         let origin = format!("BTF of the module {}", self.name());
         let btf = Btf::parse(&origin, bytes.into(), Some(kernel.btf.clone()))?;
-        let source: Arc<dyn TypeSource> = Arc::new(BtfSource::new(
-            Arc::new(btf),
-            program.address_size()?,
-            program.char_is_signed()?,
-        )?);
-        Ok(Some(ImportedTypes::new(
-            source,
-            &program,
-            program.byte_order(),
-        )))
+        program
+            .import_btf(&Arc::new(btf), Some(self.name()))
+            .map(Some)
     }
 }
 

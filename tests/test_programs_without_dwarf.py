@@ -1,4 +1,4 @@
-"""Processes and core dumps of programs that were compiled with `gcc -gctf`: types and variables without DWARF."""
+"""Processes and core dumps of programs compiled with `gcc -gctf` or `-gbtf`: types and variables without DWARF."""
 
 import subprocess
 from collections.abc import Iterator
@@ -39,21 +39,25 @@ int main(void)
         pause();
 }
 """
-# With the names of all variables, and with those of global ones in the order of the dynamic symbols.
-OPTIONS = {"variables": ["-Wl,--ctf-variables"], "dynamic": ["-rdynamic"]}
+# CTF with the names of all variables, and with those of global ones in the order of the dynamic symbols.
+OPTIONS = {
+    "variables": ["-gctf", "-Wl,--ctf-variables"],
+    "dynamic": ["-gctf", "-rdynamic"],
+    "btf": ["-gbtf"],
+}
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program with CTF and no DWARF."""
+    """A program with CTF or BTF and no DWARF."""
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "program.c").write_text(SOURCE)
-    command = ["gcc", "-gctf", "-O0", *OPTIONS[request.param], "-o", "program", "program.c"]
+    command = ["gcc", "-O0", *OPTIONS[request.param], "-o", "program", "program.c"]
     subprocess.run(command, cwd=folder, check=True)
     sections = subprocess.run(
         ["readelf", "-SW", folder / "program"], check=True, capture_output=True, text=True
     ).stdout
-    assert ".ctf" in sections
+    assert (".BTF" if request.param == "btf" else ".ctf") in sections
     assert ".debug_info" not in sections
     return folder / "program"
 
@@ -91,10 +95,14 @@ def check(prog: kdive.Program, program: Path) -> None:
         "}"
     )
     scale = prog.function("scale")
-    assert str(scale.type_) == "int (struct point *, int)"
+    is_btf = program.parent.name.startswith("btf")
+    # Only BTF has the names of parameters.
+    assert str(scale.type_) == (
+        "int (struct point *point, int by)" if is_btf else "int (struct point *, int)"
+    )
     assert scale.address_ == prog.symbol("scale").address
     assert prog.main_module().debug_file_path == str(program)
-    if program.parent.name.startswith("variables"):
+    if program.parent.name.startswith(("variables", "btf")):
         assert prog["counter"] == (1 << 40) + 1
     else:
         with pytest.raises(LookupError):
@@ -127,12 +135,15 @@ def test_the_command_opens_it_without_complaint(kdive: Kdive, pid: int) -> None:
 
 
 def test_the_format_can_be_chosen(kdive: Kdive, tmp_path: Path) -> None:
-    (tmp_path / "both.c").write_text(SOURCE)
+    (tmp_path / "both.c").write_text(SOURCE + "struct matrix { int cell[2][3]; } matrix;\n")
     subprocess.run(
         ["gcc", "-g", "-gctf", "-Wl,--ctf-variables", "-o", "both", "both.c"],
         cwd=tmp_path,
         check=True,
     )
+    # gcc writes CTF or BTF, not both.
+    subprocess.run(["pahole", "-J", "both"], cwd=tmp_path, check=True)
+    without = "int (struct point *, int)\n"
     with subprocess.Popen([tmp_path / "both"], stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         running.stdout.readline()
@@ -143,26 +154,36 @@ def test_the_format_can_be_chosen(kdive: Kdive, tmp_path: Path) -> None:
                 options: kdive("-p", running.pid, "--main-symbols", *options, "-e", code).stdout
                 for options in ((), ("--types", "ctf,dwarf"), ("--types", "ctf"), ("--ctf",))
             }
+            # BTF has no arrays of arrays.
+            code = 'prog.type("struct matrix").member("cell").type'
+            arrays = {
+                types: kdive(
+                    "-p", running.pid, "--main-symbols", "--types", types, "-e", code
+                ).stdout
+                for types in ("dwarf,btf", "btf,dwarf", "btf")
+            }
         finally:
             running.kill()
-    with_names, without = "int (struct point *point, int by)\n", "int (struct point *, int)\n"
+    with_names = "int (struct point *point, int by)\n"
     assert [text.replace("prog.", "") for text in shown.values()] == [
         with_names,
         without,
         without,
         without,
     ]
+    assert arrays == {"dwarf,btf": "int [2][3]\n", "btf,dwarf": "int [6]\n", "btf": "int [6]\n"}
 
 
-def test_damaged_ctf_is_told_and_the_rest_used(
+def test_damaged_types_are_told_and_the_rest_used(
     kdive: Kdive, program: Path, pid: int, tmp_path: Path
 ) -> None:
     damaged = tmp_path / "damaged"
-    contents = tmp_path / "ctf"
-    only_ctf = ("-O", "binary", "--only-section=.ctf", "--set-section-flags=.ctf=alloc")
-    subprocess.run(["objcopy", *only_ctf, program, contents], check=True)
+    contents = tmp_path / "types"
+    name = ".BTF" if program.parent.name.startswith("btf") else ".ctf"
+    only_types = ("-O", "binary", f"--only-section={name}", f"--set-section-flags={name}=alloc")
+    subprocess.run(["objcopy", *only_types, program, contents], check=True)
     contents.write_bytes(contents.read_bytes()[:60])
-    subprocess.run(["objcopy", f"--update-section=.ctf={contents}", program, damaged], check=True)
+    subprocess.run(["objcopy", f"--update-section={name}={contents}", program, damaged], check=True)
     done = kdive(
         *("-p", pid, "--no-default-symbols", "--extra-symbols", damaged),
         *("-e", 'prog.symbol("scale").name'),

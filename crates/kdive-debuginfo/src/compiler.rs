@@ -1,9 +1,10 @@
-//! What the compiler that wrote CTF is known to do, which the format doesn't tell.
+//! What the compiler that wrote CTF or BTF is known to do, which the formats don't tell.
 
 /// In which order arrays of arrays are written.
 ///
 /// gcc up to 13 writes `int a[2][3]` as three arrays of two ("CTF: fix incorrect CTF for
-/// multi-dimensional array types", PR debug/114186, is in gcc 14). Nothing in the format tells.
+/// multi-dimensional array types", PR debug/114186, is in gcc 14), in BTF as well. Nothing in the
+/// formats tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrayOrder {
     /// As the format wants it: the outermost dimension first.
