@@ -119,7 +119,7 @@ struct Image(Vec<u8>);
 impl MemoryReader for Image {
     fn read(&self, address: u64, offset: u64, buffer: &mut [u8]) -> kdive_target::Result<()> {
         let missing = || kdive_target::Error::Fault {
-            message: "cut off".to_owned(),
+            reason: "cut off".to_owned(),
             address,
         };
         let start = usize::try_from(offset).map_err(|_| missing())?;
