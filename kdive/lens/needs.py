@@ -33,6 +33,7 @@ class Needs:
     symbols: tuple[str, ...] = ()
     """Functions and other symbols."""
     types: tuple[str, ...] = ()
+    """Types; of those with ``|`` between them one is enough, for kernels that have the one or the other."""
     members: tuple[str, ...] = ()
     """Members of types, such as ``"struct task_struct.pid"``."""
     optional_types: tuple[str, ...] = ()
@@ -44,11 +45,12 @@ class Needs:
     """``live``, ``dump`` or ``any``."""
 
     def __post_init__(self) -> None:
+        types = [name for names in self.types for name in names.split("|")]
         for pattern, what, names in (
             (_IDENTIFIER, "kernel module", self.modules),
             (_IDENTIFIER, "variable", self.variables),
             (_IDENTIFIER, "symbol", self.symbols),
-            (_TYPE, "type", (*self.types, *self.optional_types)),
+            (_TYPE, "type", (*types, *self.optional_types)),
             (_MEMBER, "member", self.members),
         ):
             for name in names:
@@ -98,7 +100,11 @@ class Needs:
                 if not _has_variable(prog, name, type)
             ]
             + [f"the symbol {name}" for name in self.symbols if not _has_symbol(prog, name)]
-            + [f"the type {name}" for name in self.types if not has_type(prog, name)]
+            + [
+                f"the type {' or '.join(names)}"
+                for names in (alternatives.split("|") for alternatives in self.types)
+                if not any(has_type(prog, name) for name in names)
+            ]
             + [f"the member {name}" for name in self.members if not has_member(prog, name)]
         )
         if not lacking:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from kdive.helpers.linux.printk import get_printk_records
 from kdive.lens.context import Context
 from kdive.lens.diagnosis import Checked, Item, Options, Row, column, diagnosis, option
+from kdive.lens.needs import Needs
 
 _NS_PER_S = 1_000_000_000
 
@@ -25,7 +26,14 @@ class DmesgOptions(Options):
     )
 
 
-@diagnosis("dmesg", "The kernel's log.", rows=(Message,), options=DmesgOptions)
+@diagnosis(
+    "dmesg",
+    "The kernel's log.",
+    rows=(Message,),
+    options=DmesgOptions,
+    # "printk: use the lockless ringbuffer" (Linux 5.10)
+    needs=Needs(types=("struct printk_ringbuffer|struct printk_log",)),
+)
 def dmesg(context: Context[DmesgOptions]) -> Iterator[Item]:
     """Read the records of the ring buffer."""
     records = get_printk_records(context.prog)

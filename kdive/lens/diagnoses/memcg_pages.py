@@ -156,7 +156,10 @@ def memcg_pages(context: Context[MemcgPagesOptions]) -> Iterator[Item]:
         if row is not None:
             yield row
     yield from _slab_objects(context, scan)
-    sockets = list(_sockets(context, wanted))
+    knows_tcp = has_member(prog, "struct inet_hashinfo.ehash")
+    if not knows_tcp:
+        yield Note("TCP's own sockets are not known: the debugging symbols lack its hash tables")
+    sockets = list(_sockets(context, wanted, knows_tcp))
     yield from sockets
     if not context.options.every:
         yield from _holders(context, wanted, scan, sockets)
@@ -344,7 +347,7 @@ def _slab_objects(context: Context[MemcgPagesOptions], scan: _Scan) -> Iterator[
             )
 
 
-def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]:
+def _sockets(context: Context[Any], wanted: set[int], knows_tcp: bool) -> Iterator[ChargedSocket]:
     """Find the sockets that refer to memory cgroups: those that processes have open, and TCP's own."""
     prog = context.prog
     if not has_member(prog, "struct sock.sk_memcg"):
@@ -355,7 +358,8 @@ def _sockets(context: Context[Any], wanted: set[int]) -> Iterator[ChargedSocket]
             seen.add(int(opened.sk))
             with context.tolerate(f"struct sock {hex(opened.sk)}"):
                 yield from _socket(opened.sk, wanted, opened)
-    for sk in context.walk_all(tcp_sock_buckets(prog), "the TCP connections"):
+    buckets = tcp_sock_buckets(prog) if knows_tcp else ()
+    for sk in context.walk_all(buckets, "the TCP connections"):
         if int(sk) not in seen:
             with context.tolerate(f"struct sock {hex(sk)}"):
                 yield from _socket(sk, wanted, None)

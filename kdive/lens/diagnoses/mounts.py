@@ -36,7 +36,8 @@ class Mount(Row, title="Mounts"):
     rows=(Mount,),
     options=NoOptions,
     needs=Needs(
-        variables={"super_blocks": "struct list_head"}, members=("struct super_block.s_mounts",)
+        variables={"super_blocks": "struct list_head"},
+        members=("struct super_block.s_mounts", "struct mount.mnt_ns"),
     ),
 )
 def mounts(context: Context[NoOptions]) -> Iterator[Item]:
