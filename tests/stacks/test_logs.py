@@ -68,8 +68,8 @@ def test_the_stack_of_a_process_in_proc() -> None:
 
 
 TASK = re.compile(r"\[ *([\d.]+)\] task:.*? pid: *(\d+) ")
-# Where functions return to that have a return probe or are traced.
-TRACERS = ("__kretprobe_trampoline", "arch_rethook_trampoline", "return_to_handler")
+# Where functions return to that have a return probe. The kernel's log names what lies before it.
+RETURN_PROBES = "arch_rethook_trampoline"
 # Before the stack of a task comes a line of its own, and may come one of what it works for.
 LINES_BEFORE = 3
 
@@ -93,14 +93,11 @@ def test_all_tasks_have_the_stacks_that_the_kernel_said(kernel: str) -> None:
             continue
         trace = prog.stack_trace(task)
         differing = [
-            (frame.name, said.name)
-            for frame, said in zip(trace, stack.trace, strict=True)
-            if frame.pc != said.pc
+            said.pc for frame, said in zip(trace, stack.trace, strict=True) if frame.pc != said.pc
         ]
-        # The log has the tracer's code in the place of the caller.
-        assert all(said in TRACERS for _, said in differing), (pid, differing)
-        assert not any(frame.name in TRACERS or frame.is_guess for frame in trace)
-        counts["traced" if differing else "equal"] += 1
+        assert differing in ([], [prog.symbol(RETURN_PROBES).address]), (pid, trace, stack.trace)
+        assert not any(frame.is_guess for frame in trace)
+        counts["probed" if differing else "equal"] += 1
     print(dict(counts))
-    assert counts["equal"] > 50
-    assert counts["traced"] >= 2
+    assert counts["equal"] > 40
+    assert counts["probed"] >= 1
