@@ -456,8 +456,11 @@ impl SymbolTable {
 
     fn unsized_before(&self, linked: u64) -> Option<Record> {
         let records = self.records();
-        let closest = records.list.get(records.last_at_or_before(linked)?)?;
-        if closest.size != 0 || !self.same_section(&closest, linked) {
+        let number = records.last_at_or_before(linked)?;
+        let closest = records.list.get(number)?;
+        // A label within a symbol reaches no farther than that, which ends before the address.
+        let is_label = self.outer(number).is_some();
+        if closest.size != 0 || is_label || !self.same_section(&closest, linked) {
             return None;
         }
         records
@@ -495,6 +498,7 @@ mod tests {
             symbol("outer", 0x1000, 0x100, SymbolBinding::Global),
             symbol("inner", 0x1010, 0x10, SymbolBinding::Local),
             symbol("inner_weak", 0x1010, 0x20, SymbolBinding::Weak),
+            symbol("within", 0x10f0, 0, SymbolBinding::Global),
             symbol("label", 0x1200, 0, SymbolBinding::Local),
             symbol("same", 0x2000, 8, SymbolBinding::Local),
             symbol("same", 0x3000, 8, SymbolBinding::Global),
@@ -519,9 +523,13 @@ mod tests {
     }
 
     #[test]
-    fn a_symbol_of_unknown_size_reaches_to_the_next() {
+    fn a_symbol_of_unknown_size_reaches_to_the_next_or_the_end_of_that_around_it() {
         assert_eq!(name_at(0x1210).as_deref(), Some("label"));
         assert_eq!(name_at(0x2008), None);
+        assert_eq!(name_at(0x10f0).as_deref(), Some("outer"));
+        assert_eq!(name_at(0x10ff).as_deref(), Some("outer"));
+        assert_eq!(name_at(0x1100), None);
+        assert_eq!(name_at(0x11ff), None);
     }
 
     #[test]
