@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Any
 
 from kdive import Object, Program
@@ -221,9 +222,8 @@ class _Scan:
         }
         if not relevant:
             return
-        for position, word in enumerate(words):
-            if word not in relevant:
-                continue
+        for position in compress(range(len(words)), map(relevant.__contains__, words)):
+            word = words[position]
             if word & _MEMCG_DATA_OBJECTS:
                 self._look_at_slab(block.first_pfn + position, word)
                 continue
@@ -247,17 +247,17 @@ class _Scan:
             f"the slab of page frame {pfn:#x}",
             lambda: page_memcg_data(page) == word,
         )
-        if charged is not None:
-            self.objects.update(charged)
+        for cache, charge, count in charged or ():
+            self.objects[cache, charge] += count
 
-    def _slab_objects(self, page: Object, word: int) -> "Counter[tuple[int, _Charge]]":
+    def _slab_objects(self, page: Object, word: int) -> "list[tuple[int, _Charge, int]]":
         """Count the objects of a slab by the cache that they are of and what they are charged to."""
         cache = as_slab(page).slab_cache.value_()
-        charged: Counter[tuple[int, _Charge]] = Counter()
-        for objcg, count in Counter(slab_page_obj_cgroups(page, word)).items():
-            if objcg:
-                charged[cache, self._charge(objcg)] += count
-        return charged
+        return [
+            (cache, self._charge(objcg), count)
+            for objcg, count in Counter(slab_page_obj_cgroups(page, word)).items()
+            if objcg
+        ]
 
     def _charge(self, address: int) -> "_Charge":
         if address not in self._charge_of:
