@@ -12,10 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
+    from logging import Handler
     from types import ModuleType
 
 _SHOW_WARNINGS = ("debug", "info", "warning")
 _shown_from = "warning"
+# What shows messages; each run of the command in a process has its own standard error.
+_handler: Handler | None = None
 
 
 def configure(level: str) -> None:
@@ -71,8 +74,11 @@ def _set_up(level: str) -> None:
             origin = "" if record.name == "kdive" else f" {record.name}:"
             return f"kdive: {record.levelname.lower()}:{origin} {super().format(record)}"
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(Line())
+    global _handler
     root = logging.getLogger()
-    root.addHandler(handler)
+    if _handler is not None:
+        root.removeHandler(_handler)
+    _handler = logging.StreamHandler()
+    _handler.setFormatter(Line())
+    root.addHandler(_handler)
     root.setLevel(logging.CRITICAL + 1 if level == "none" else level.upper())

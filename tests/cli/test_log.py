@@ -1,5 +1,7 @@
 """What the command logs, and that it loads `logging` only for that."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,17 @@ def test_a_warning_of_the_command(kdive: Kdive, flags: tuple[str, ...], warns: b
     assert result.stdout == "1\n"
     warning = "kdive: warning: there is no way of finding symbols called 'magic'\n"
     assert (warning in result.stderr) == warns
+
+
+RUNS = """
+import sys
+from kdive.cli import main
+for _ in range(3):
+    main(["-c", sys.argv[1], "--no-default-symbols", "-e", "import logging; logging.warning('seen')"])
+"""
+
+
+def test_each_run_in_a_process_shows_a_message_once() -> None:
+    command = [sys.executable, "-c", RUNS, DUMP]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == 3 * "kdive: warning: root: seen\n"
