@@ -284,7 +284,7 @@ def test_the_command_takes_files(kdive: Kdive, in_memory: kdive.Program) -> None
 
 BPF_SOURCE = """
 struct lab_key { int number; char name[16]; struct { unsigned a : 3, b : 5; }; };
-enum lab_big { BIG = 1UL << 40, NEGATIVE = -1 };
+enum lab_big { BIG = 1 << 30, NEGATIVE = -1 };
 struct lab_key last;
 enum lab_big chosen;
 int cells[2][3];
@@ -309,4 +309,4 @@ def test_types_of_a_bpf_object(tmp_path: Path) -> None:
     (bits,) = [one.type for one in key.members or () if one.name is None]
     assert [(one.name, one.bit_field_size) for one in bits.members or ()] == [("a", 3), ("b", 5)]
     values = {one.name: one.value for one in prog.type("enum lab_big").enumerators or ()}
-    assert values == {"BIG": 1 << 40, "NEGATIVE": -1}
+    assert values == {"BIG": 1 << 30, "NEGATIVE": -1}
