@@ -57,8 +57,10 @@ def test_a_warning_of_the_command(kdive: Kdive, flags: tuple[str, ...], warns: b
 RUNS = """
 import sys
 from kdive.cli import main
+# The code that is run has arguments of its own.
+dump = sys.argv[1]
 for _ in range(3):
-    main(["-c", sys.argv[1], "--no-default-symbols", "-e", "import logging; logging.warning('seen')"])
+    main(["-c", dump, "--no-default-symbols", "-e", "import logging; logging.warning('seen')"])
 """
 
 
