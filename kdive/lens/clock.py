@@ -26,8 +26,8 @@ def seconds_since_last_run(task: Object) -> float | None:
     """
     try:
         nanoseconds = task_since_last_arrival_ns(task)
-    except (LookupError, ObjectAbsentError):
-        # Kernels without CONFIG_KALLSYMS_ALL do not tell where it is.
+    except (AttributeError, LookupError, ObjectAbsentError):
+        # Kernels without CONFIG_SCHED_INFO do not record it, those without CONFIG_KALLSYMS_ALL do not tell where it is.
         return None
     # The clocks of CPUs may differ by a little.
     return round(max(0, nanoseconds) / _NS_PER_S, 3)
