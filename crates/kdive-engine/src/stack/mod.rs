@@ -2,12 +2,12 @@
 //! and variables.
 //!
 //! [`kdive_unwind`] steps from frame to frame; here its frames get registers to start from
-//! ([`start`], [`crash_notes`]), tables ([`tables`], [`kept`] on disk), what tracers took away ([`replaced`]), inlined functions ([`scopes`]), the functions
-//! that left by jumps ([`tail_calls`]), the symbols of BPF programs ([`bpf`]), and variables ([`variables`]; those of threads are in
-//! [`thread_storage`], those behind implicit pointers in [`implicit`]), and are written as text
-//! ([`text`]). [`threads`] knows whose stacks there are.
+//! ([`start`], [`crash_notes`]), tables ([`tables`], [`kept`] on disk), what tracers took away
+//! ([`replaced`]), inlined functions ([`scopes`]), the functions that left by jumps
+//! ([`tail_calls`]), and variables ([`variables`]; those of threads are in [`thread_storage`],
+//! those behind implicit pointers in [`implicit`]), and are written as text ([`text`]).
+//! [`threads`] knows whose stacks there are.
 
-mod bpf;
 mod crash_notes;
 mod implicit;
 mod kept;
@@ -301,14 +301,9 @@ impl StackFrame {
         self.physical()?.cfa
     }
 
-    /// The symbol of the frame's code, also of a BPF program.
+    /// The symbol of the frame's code.
     pub fn symbol(&self) -> Result<Option<Symbol>> {
-        let (program, pc) = (self.trace.program(), self.lookup_pc());
-        match program.symbol_at(pc)? {
-            // A list that can't be read is one without this symbol.
-            None => Ok(bpf::symbol_at(program, pc).unwrap_or_default()),
-            found => Ok(found),
-        }
+        self.trace.program().symbol_at(self.lookup_pc())
     }
 
     /// Where the frame is in the source code: for the caller of an inlined function, where that

@@ -19,35 +19,40 @@ pub(super) struct Kallsyms;
 impl SymbolFinder for Kallsyms {
     fn find(&self, program: &Arc<Program>, query: SymbolQuery<'_>) -> Result<Vec<Symbol>> {
         let mut found = Vec::new();
-        if !program.uses_builtin() {
-            return Ok(found);
+        if program.uses_builtin() {
+            find_without_files(program, query, &mut found);
         }
-        let main = program.main_module();
-        if main.is_none_or(|module| module.debug_file().status != FileStatus::Have) {
-            for table in program.kernel_symbols() {
-                table.find(query.name, query.address, query.one, &mut found);
-            }
-        }
-        for module in program.modules().all() {
-            let is_elsewhere = query
-                .address
-                .is_some_and(|address| !module.contains(address));
-            if query.one && !found.is_empty() {
-                break;
-            }
-            if is_elsewhere || module.debug_file().status == FileStatus::Have {
-                continue;
-            }
-            if let Some(table) = module.symbols_in_memory() {
-                table.find(query.name, query.address, query.one, &mut found);
-            }
-        }
-        if found.is_empty() || !query.one {
-            program
-                .bpf_symbols()
-                .find(query.name, query.address, query.one, &mut found);
+        // No file has these.
+        if (found.is_empty() || !query.one)
+            && let Some(table) = program.bpf_symbols()
+        {
+            table.find(query.name, query.address, query.one, &mut found);
         }
         Ok(found)
+    }
+}
+
+/// The symbols of the kernel and of those of its modules that have no file.
+fn find_without_files(program: &Arc<Program>, query: SymbolQuery<'_>, found: &mut Vec<Symbol>) {
+    let main = program.main_module();
+    if main.is_none_or(|module| module.debug_file().status != FileStatus::Have) {
+        for table in program.kernel_symbols() {
+            table.find(query.name, query.address, query.one, found);
+        }
+    }
+    for module in program.modules().all() {
+        let is_elsewhere = query
+            .address
+            .is_some_and(|address| !module.contains(address));
+        if query.one && !found.is_empty() {
+            break;
+        }
+        if is_elsewhere || module.debug_file().status == FileStatus::Have {
+            continue;
+        }
+        if let Some(table) = module.symbols_in_memory() {
+            table.find(query.name, query.address, query.one, found);
+        }
     }
 }
 
