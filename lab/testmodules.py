@@ -11,8 +11,6 @@ from lab.kernels import Kernel
 from lab.scenario import TEST_MODULES
 
 BUILD_TIMEOUT_S = 300.0
-#: CTF with all types that a header declares, and not only those that the source uses.
-CTF_FLAGS = "-gctf -fno-eliminate-unused-debug-types"
 
 
 def build(kernel: Kernel, names: list[str], directory: Path) -> None:
@@ -62,16 +60,6 @@ def make(
         ],
         timeout_s=BUILD_TIMEOUT_S,
     )
-
-
-def compile_types(kernel: Kernel, source: str, directory: Path) -> Path:
-    """Compile ``source`` against the headers of a kernel with CTF and DWARF, and return the object file.
-
-    :raises LabError: it does not compile, or this machine can't build for that kernel.
-    """
-    (directory / "types.c").write_text(source)
-    make(kernel, directory, ["types"], ["types.o"], [f"KCFLAGS={CTF_FLAGS}"])
-    return directory / "types.o"
 
 
 def _compiler() -> list[str]:

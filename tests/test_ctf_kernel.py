@@ -1,11 +1,9 @@
-"""CTF of a real kernel's types: against the DWARF of that kernel, and as all that is known of its dump.
-
-gcc writes the types of the headers of Debian's kernel, libctf makes the archive.
-"""
+"""A kernel built with CTF (`lab.ctfkernel`): its types against its DWARF and BTF, and its dump with CTF only."""
 
 import json
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,55 +13,77 @@ import pytest
 import kdive
 import lab
 from kdive import TypeKind
-from kdive.helpers.linux import for_each_file, for_each_task, load_ctf
-from lab import ctfkernel, kernels, testmodules
+from kdive.helpers.linux import (
+    d_path,
+    for_each_file,
+    for_each_module,
+    for_each_mount,
+    for_each_task,
+    get_dmesg,
+    load_ctf,
+    mount_dst,
+)
+from lab import ctfkernel, kernels
 from tests.support import Kdive
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
-HEADERS = [
-    "sched/signal", "module", "fs", "fdtable", "mm", "nsproxy", "pid_namespace", "workqueue",
-    "netdevice", "blkdev", "cgroup", "memcontrol", "irq", "kernfs", "kallsyms", "utsname",
-    "interrupt", "bpf", "skbuff", "tcp", "xarray", "kexec", "swap", "perf_event", "pci", "tty",
-]  # fmt: skip
-VARIABLES = """
-struct list_head modules;
-struct task_struct init_task;
-struct pid_namespace init_pid_ns;
-int vm_swappiness;
-unsigned int nr_cpu_ids;
-"""
-SOURCE = "".join(f"#include <linux/{header}.h>\n" for header in HEADERS) + VARIABLES
-KEYWORDS = {"STRUCT": "struct ", "UNION": "union ", "ENUM": "enum ", "TYPEDEF": ""}
+KERNEL = "6.1-ctf"
+KEYWORDS = {"STRUCT": "struct ", "UNION": "union ", "ENUM": "enum ", "TYPEDEF": "", "INT": ""}
 
 
-@pytest.fixture(scope="module")
-def ctf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive."""
-    folder = tmp_path_factory.mktemp("ctf")
-    types = testmodules.compile_types(kernels.get(lab.DEFAULT_KERNEL), SOURCE, folder)
-    path = folder / "vmlinux.ctfa"
-    ctfkernel.make_archive([("vmlinux", types)], path)
-    return path
+def archive() -> Path:
+    kernel = kernels.get(KERNEL)
+    return kernel.modules_root / "lib" / "modules" / kernel.release / ctfkernel.ARCHIVE
 
 
 @cache
-def with_dwarf() -> kdive.Program:
+def session(kind: str) -> kdive.Program:
+    """The dump with the kernel's CTF, its DWARF, or what it has in memory."""
+    target = lab.target("idle", KERNEL)
     prog = kdive.Program()
-    prog.set_core_dump(lab.target("idle").dumps["elf"])
-    prog.load_debug_info([lab.target("idle").vmlinux])
+    prog.set_core_dump(target.dumps["elf"])
+    if kind == "dwarf":
+        prog.load_debug_info([target.vmlinux, *target.modules.values()])
+        return prog
+    prog.set_enabled_type_finders([kind])
+    prog.set_enabled_object_finders(["linux", kind])
+    if kind == "ctf":
+        load_ctf(prog, archive())
+    else:
+        with pytest.raises(kdive.MissingDebugInfoError):
+            prog.load_debug_info(main=True)
     return prog
 
 
-@cache
-def with_ctf(path: Path) -> kdive.Program:
-    """The dump with nothing but CTF and what kallsyms and ORC tell."""
-    prog = kdive.Program()
-    prog.set_core_dump(lab.target("idle").dumps["elf"])
-    prog.set_enabled_type_finders(["ctf"])
-    prog.set_enabled_object_finders(["linux", "ctf", "known"])
-    load_ctf(prog, path)
-    return prog
+def stacks(prog: kdive.Program) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for task in for_each_task(prog):
+        try:
+            trace = prog.stack_trace(task)
+        except kdive.FaultError as error:
+            found[task.pid.value_()] = str(error)
+            continue
+        frames = [frame.pc for frame in trace if not frame.is_inline and not frame.is_tail_call]
+        found[task.pid.value_()] = frames
+    return found
+
+
+FACTS: dict[str, Callable[[kdive.Program], Any]] = {
+    "tasks": lambda prog: sorted(
+        (task.pid.value_(), task.comm.string_()) for task in for_each_task(prog)
+    ),
+    "modules": lambda prog: sorted(module.name.string_() for module in for_each_module(prog)),
+    "mounts": lambda prog: sorted(mount_dst(mount) for mount in for_each_mount(prog)),
+    "files": lambda prog: sorted(
+        d_path(file.f_path)
+        for task in for_each_task(prog)
+        if task.mm
+        for _, file in for_each_file(task)
+    ),
+    "dmesg": lambda prog: get_dmesg(prog).splitlines(),
+    "stacks": stacks,
+}
 
 
 def shape(kind: kdive.Type) -> Any:
@@ -75,8 +95,11 @@ def shape(kind: kdive.Type) -> Any:
         case TypeKind.POINTER:
             return own, "pointer", shape(kind.type)
         case TypeKind.ARRAY:
-            # CTF that was linked doesn't tell `[0]` from `[]`.
-            return own, "array", kind.length or 0, shape(kind.type)
+            # CTF that was linked doesn't tell `[0]` from `[]`, and BTF has no arrays of arrays.
+            length, element = kind.length or 0, shape(kind.type)
+            if element[1] == "array":
+                return own, "array", length * element[2], element[3]
+            return own, "array", length, element
         case TypeKind.STRUCT | TypeKind.UNION | TypeKind.ENUM:
             return own, kind.kind.name, kind.tag or content(kind)
         case TypeKind.FUNCTION:
@@ -101,80 +124,79 @@ def content(kind: kdive.Type) -> Any:
     return shape(kind.type) if kind.kind == TypeKind.TYPEDEF else shape(kind)
 
 
-def test_types_are_those_of_the_kernels_dwarf(ctf: Path) -> None:
+@pytest.mark.parametrize("other", ["dwarf", "btf"])
+def test_types_are_those_of_the_other_formats(other: str) -> None:
+    vmlinux = lab.target("idle", KERNEL).vmlinux
     dump = subprocess.run(
-        ["bpftool", "--json", "btf", "dump", "file", lab.target("idle").vmlinux],
-        capture_output=True,
-        check=True,
+        ["bpftool", "--json", "btf", "dump", "file", vmlinux], capture_output=True, check=True
     )
     names = Counter(
         KEYWORDS[record["kind"]] + record["name"]
         for record in json.loads(dump.stdout)["types"]
         if record["kind"] in KEYWORDS and record["name"] != "(anon)"
     )
-    mine, full = with_ctf(ctf), with_dwarf()
+    mine, theirs = session("ctf"), session(other)
     different: set[str] = set()
-    structures = 0
+    missing: set[str] = set()
+    both = 0
     for name in (name for name, count in names.items() if count == 1):
         try:
-            one, other = mine.type(name), full.type(name)
+            full = theirs.type(name)
         except LookupError:
             continue
-        if not one.is_complete() and other.is_complete():
-            continue  # its header was not read
-        if content(one) != content(other):
+        try:
+            one = mine.type(name)
+        except LookupError:
+            missing.add(name)
+            continue
+        both += 1
+        if content(one) != content(full):
             different.add(name)
-        structures += one.kind == TypeKind.STRUCT
-    assert different == set()
-    assert structures > 1300
+    assert (different, missing) == (set(), set())
+    assert both > 4000
 
 
-def test_tasks_and_their_files_are_those_of_the_dwarf_session(ctf: Path) -> None:
-    def facts(prog: kdive.Program) -> dict[int, Any]:
-        return {
-            task.pid.value_(): (
-                task.comm.string_(),
-                task.mm.value_(),
-                [(number, file.value_()) for number, file in for_each_file(task)],
-            )
-            for task in for_each_task(prog)
-        }
-
-    expected = facts(with_dwarf())
-    assert len(expected) > 70
-    assert facts(with_ctf(ctf)) == expected
+def test_variables_are_those_of_the_dwarf_session() -> None:
+    mine, theirs = session("ctf"), session("dwarf")
+    for name in (
+        "init_task",
+        "jiffies",
+        "runqueues",
+        "modules",
+        "vm_swappiness",
+        "saved_command_line",
+    ):
+        one, other = mine[name], theirs[name]
+        assert (one.address_, shape(one.type_)) == (other.address_, shape(other.type_)), name
 
 
-def test_stacks_are_those_of_the_dwarf_session(ctf: Path) -> None:
-    def stacks(prog: kdive.Program) -> dict[int, Any]:
-        found: dict[int, Any] = {}
-        for task in for_each_task(prog):
-            try:
-                trace = prog.stack_trace(task)
-            except kdive.FaultError as error:
-                found[task.pid.value_()] = str(error)
-                continue
-            frames = [frame.pc for frame in trace if not frame.is_inline and not frame.is_tail_call]
-            found[task.pid.value_()] = frames
-        return found
-
-    expected = stacks(with_dwarf())
-    assert sum(map(len, expected.values())) > 5 * len(expected)
-    assert stacks(with_ctf(ctf)) == expected
+@pytest.mark.parametrize("fact", FACTS)
+def test_facts_are_those_of_the_dwarf_session(fact: str) -> None:
+    describe = FACTS[fact]
+    expected = describe(session("dwarf"))
+    assert len(expected) > 3
+    assert describe(session("ctf")) == expected
 
 
-def test_the_command_as_it_was_published(kdive: Kdive, ctf: Path, tmp_path: Path) -> None:
+def test_diagnoses_find_the_same_with_ctf_only(kdive: Kdive) -> None:
+    target = lab.target("idle", KERNEL)
+    files = [flag for file in (target.vmlinux, *target.modules.values()) for flag in ("-s", file)]
+    with_ctf, with_dwarf = (
+        kdive("lens", "-c", target.dumps["elf"], *flags, "--json")
+        for flags in (("--ctf-file", archive()), files)
+    )
+    assert with_ctf.returncode == with_dwarf.returncode
+    assert json.loads(with_ctf.stdout) == json.loads(with_dwarf.stdout)
+
+
+def test_the_command_as_it_was_published(kdive: Kdive, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from drgn.helpers.linux.pid import for_each_task\n"
         "print(len(list(for_each_task(prog))), prog['vm_swappiness'].value_())\n"
     )
-    release = lab.target("idle").kernel
-    root = tmp_path / "root"
-    place = root / "lib" / "modules" / release / "kernel" / "vmlinux.ctfa"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(ctf.read_bytes())
-    dump = lab.target("idle").dumps["elf"]
+    dump = lab.target("idle", KERNEL).dumps["elf"]
+    root = kernels.get(KERNEL).modules_root
     done = kdive("--ctf", "-c", dump, "--kernel-directory", root, script)
-    count = len(list(for_each_task(with_dwarf())))
+    count = len(list(for_each_task(session("dwarf"))))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{count} 60\n", "")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import lab
+from lab import kernels
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
@@ -83,6 +84,18 @@ def test_the_running_kernel_without_debug_files(idle: lab.Target, tmp_path: Path
             assert found["stacks"][pid][-len(functions) :] == functions
             compared += 1
     assert compared > 40
+
+
+def test_the_running_kernel_with_ctf_only() -> None:
+    """The archive that is installed with the kernel is found; the command is that of published examples."""
+    run = lab.run_in_guest(
+        f"cd {ROOT} && $LAB_PYTHON -m kdive --ctf -c /proc/kcore {SCRIPT}\n",
+        kernel="6.1-ctf",
+        memory_mib=1024,
+        timeout_s=600,
+    )
+    assert run.status == 0, run.output
+    check(run.output, kernels.get("6.1-ctf").release)
 
 
 def test_who_is_not_root_gets_it_with_sudo(idle: lab.Target) -> None:
