@@ -29,6 +29,10 @@ from tests.support import Kdive
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
 KERNEL = "6.1-ctf"
+# binutils makes every enumeration as large as an int, and so the structure that ends with one of 1 byte.
+CHANGED_BY_THE_LINKER = {"struct trace_event_raw_netfs_rreq"}
+# gcc writes no CTF of an enumeration of which only the constants are used.
+LEFT_OUT_BY_GCC = {"enum slab_modes"}
 KEYWORDS = {"STRUCT": "struct ", "UNION": "union ", "ENUM": "enum ", "TYPEDEF": "", "INT": ""}
 
 
@@ -152,7 +156,9 @@ def test_types_are_those_of_the_other_formats(other: str) -> None:
         both += 1
         if content(one) != content(full):
             different.add(name)
-    assert (different, missing) == (set(), set())
+    assert different == CHANGED_BY_THE_LINKER
+    # In DWARF, `slab_modes` has a namesake.
+    assert missing <= LEFT_OUT_BY_GCC
     assert both > 4000
 
 
@@ -178,6 +184,18 @@ def test_facts_are_those_of_the_dwarf_session(fact: str) -> None:
     assert describe(session("ctf")) == expected
 
 
+def told(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report in JSON tells of each diagnosis, without times and inlined functions, which CTF doesn't have."""
+    diagnoses = {}
+    for result in report["diagnoses"]:
+        tables = {table["name"]: table for table in result["tables"]}
+        if "Stack" in tables:
+            tables["Stack"] = sum(row["count"] for row in tables["Stack"]["rows"])
+        timeless = {key: value for key, value in result.items() if key != "seconds"}
+        diagnoses[result["name"]] = timeless | {"tables": tables}
+    return report | {"diagnoses": diagnoses}
+
+
 def test_diagnoses_find_the_same_with_ctf_only(kdive: Kdive) -> None:
     target = lab.target("idle", KERNEL)
     files = [flag for file in (target.vmlinux, *target.modules.values()) for flag in ("-s", file)]
@@ -185,8 +203,10 @@ def test_diagnoses_find_the_same_with_ctf_only(kdive: Kdive) -> None:
         kdive("lens", "-c", target.dumps["elf"], *flags, "--json")
         for flags in (("--ctf-file", archive()), files)
     )
-    assert with_ctf.returncode == with_dwarf.returncode
-    assert json.loads(with_ctf.stdout) == json.loads(with_dwarf.stdout)
+    assert (with_ctf.returncode, with_dwarf.returncode) == (0, 0)
+    found, expected = (told(json.loads(done.stdout)) for done in (with_ctf, with_dwarf))
+    assert len(found["diagnoses"]) > 15
+    assert found == expected
 
 
 def test_the_command_as_it_was_published(kdive: Kdive, tmp_path: Path) -> None:

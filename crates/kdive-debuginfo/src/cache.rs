@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::Mmap;
 
 use crate::{Error, Result};
 
@@ -343,10 +343,9 @@ fn map(path: &Path, kind: ItemKind) -> std::result::Result<Option<Saved>, String
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| error.to_string())?,
     };
-    // The checksum is taken of all of it, so its pages may be mapped at once.
     // SAFETY: the map is private and read-only, and items are never written to once they have
     // their name. Somebody who truncates one makes accesses fault, which breaks no memory.
-    let map = unsafe { MmapOptions::new().populate().map(&file) };
+    let map = unsafe { Mmap::map(&file) };
     let map = map.map_err(|error| error.to_string())?;
     let (header, contents) = map
         .split_at_checked(HEADER_LENGTH)

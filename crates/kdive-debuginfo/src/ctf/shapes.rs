@@ -140,9 +140,10 @@ impl Dictionaries {
                     place.number
                 )));
             }
-            let [contents, index, length] = [0, 1, 2].map(|at| record.word(at).unwrap_or(0));
-            // Without a type of its index it is a flexible array, which has no length.
-            dimensions.push((index != 0 || length != 0).then_some(u64::from(length)));
+            let [contents, length] = [0, 2].map(|at| record.word(at).unwrap_or(0));
+            // A flexible array has no length. gcc tells it from one of length 0 by the type of its
+            // index; once binutils has linked it, nothing does, and flexible ones are what is used.
+            dimensions.push((length != 0).then_some(u64::from(length)));
             element = self.place(place.dictionary, contents)?;
         }
         if environment.arrays == ArrayOrder::InnermostFirst {
