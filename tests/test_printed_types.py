@@ -69,9 +69,9 @@ def test_random_types_are_written_as_bpftool_writes_them(kernel: str) -> None:
         for kind, name, body in DEFINITION.findall(written)
     }
     for text in TYPEDEF.findall(written):
-        name = NAME.search(text, text.rfind("}") + 1)
-        assert name is not None, text
-        theirs[next(filter(None, name.groups()))] = text.removesuffix(";")
+        found = NAME.search(text, text.rfind("}") + 1)
+        assert found is not None, text
+        theirs[next(filter(None, found.groups()))] = text.removesuffix(";")
     # bpftool has to give one of several types with the same name another one.
     again = {NUMBER.sub("", name) for name in theirs if NUMBER.search(name)}
     names = sorted(name for name in theirs if name not in again and not NUMBER.search(name))

@@ -110,9 +110,9 @@ def test_a_dump_that_shrinks_while_it_is_open(dump: Path) -> None:
             assert prog.read(address, 64, physical=True) == before[address]
         except kdive_api.FaultError as error:
             gone[address] = error
-    for address, error in gone.items():
-        assert error.address == address
-        assert "beyond the end of the truncated file" in str(error)
+    for address, fault in gone.items():
+        assert fault.address == address
+        assert "beyond the end of the truncated file" in str(fault)
     # How many depends on how well their half of the file is compressed; all pages of zeros may be one.
     assert 20 < len(gone) < len(addresses) - 50
     checked = prog.verify()
