@@ -118,4 +118,4 @@ def test_a_healthy_guest_has_no_findings(prog: kdive.Program) -> None:
 
 def test_what_is_not_known_is_said(prog: kdive.Program) -> None:
     with pytest.raises(kdive.ObjectNotFoundError, match=re.escape("no debug information")):
-        prog["vm_swappiness"]
+        prog["watermark_boost_factor"]

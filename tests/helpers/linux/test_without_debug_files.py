@@ -388,7 +388,7 @@ def outcome(prog: Program, name: str) -> Any:
     ]
     try:
         return plain(helper(*arguments))
-    except (LookupError, ValueError, AttributeError, TypeError, kdive.FaultError) as error:
+    except (LookupError, ValueError, AttributeError, TypeError, OSError, kdive.FaultError) as error:
         return Raised(type(error), str(error))
 
 
