@@ -105,7 +105,8 @@ impl ElfCore {
             match kind {
                 PT_LOAD => self.loads.push(load),
                 PT_NOTE => {
-                    let notes = source.read_up_to(load.offset, load.file_size)?;
+                    let size = load.file_size.min(self.notes.room());
+                    let notes = source.read_up_to(load.offset, size)?;
                     self.notes.add(&notes, platform.byte_order);
                 }
                 _ => {}

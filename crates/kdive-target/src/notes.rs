@@ -44,6 +44,14 @@ impl Note<'_> {
 }
 
 impl Notes {
+    /// Notes beyond this size in all are not believed. A process of ten thousand threads has less.
+    pub(crate) const MOST: u64 = 128 << 20;
+
+    /// How many bytes of notes may still be added.
+    pub(crate) fn room(&self) -> u64 {
+        Self::MOST.saturating_sub(self.bytes.len() as u64)
+    }
+
     /// Adds the notes in `bytes`, the content of a `PT_NOTE` segment. What follows a note that
     /// does not fit is not readable and left out.
     pub(crate) fn add(&mut self, bytes: &[u8], order: ByteOrder) {

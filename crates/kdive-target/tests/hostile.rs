@@ -179,6 +179,21 @@ fn corrupted_dumps() {
 }
 
 #[test]
+fn a_range_that_promises_too_much_goes_as_far_as_the_file() {
+    let mut bytes = machine::avml_of(&[(PAGE, PAGES * PAGE)]);
+    let end_of_last_address = 20..24;
+    bytes[end_of_last_address].fill(0x7f);
+    exercise("avml", &bytes);
+    let target = open(machine::file(&bytes).path(), &OpenOptions::default()).unwrap();
+    let space = AddressSpace::Physical;
+    let (first, last) = target.memory.next_readable(space, 0).unwrap();
+    assert_eq!((first, last), (PAGE as u64, (PAGES * PAGE) as u64 - 1));
+    assert_eq!(target.memory.next_readable(space, last + 1), None);
+    let lost: Vec<u64> = target.memory.cut_off(space).iter().map(|it| it.0).collect();
+    assert_eq!(lost, [last + 1]);
+}
+
+#[test]
 fn foreign_files_are_refused_with_a_reason() {
     for (bytes, expected) in [
         (&b""[..], "empty"),

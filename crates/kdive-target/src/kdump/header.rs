@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bytes::{Fields, until_nul};
+use crate::notes::Notes;
 use crate::source::Source;
 use crate::{Architecture, ByteOrder, Result};
 
@@ -10,8 +11,6 @@ use crate::{Architecture, ByteOrder, Result};
 const INCOMPLETE: u32 = 0x8;
 /// The array of `struct page` was left out (`DUMP_DH_EXCLUDED_VMEMMAP`).
 const EXCLUDED_VMEMMAP: u32 = 0x10;
-/// Notes beyond this size are not believed.
-const LARGEST_NOTES: u64 = 1 << 30;
 
 /// What the header and sub-header say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +149,7 @@ impl Header {
             if offset == 0 {
                 0
             } else {
-                size.min(LARGEST_NOTES)
+                size.min(Notes::MOST)
             },
         )
     }
@@ -163,7 +162,7 @@ impl Header {
             if offset == 0 {
                 0
             } else {
-                size.min(LARGEST_NOTES)
+                size.min(Notes::MOST)
             },
         )
     }

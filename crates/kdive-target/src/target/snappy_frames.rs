@@ -188,4 +188,15 @@ impl MemoryReader for SnappyFrames {
             None => Ok(()),
         }
     }
+
+    fn next_readable(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        let left = self.size.checked_sub(offset)?.checked_sub(1)?;
+        Some((first, last.min(first.saturating_add(left))))
+    }
+
+    fn cut_off(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
+        let present = self.size.saturating_sub(offset);
+        let first = first.checked_add(present)?;
+        (first <= last).then_some((first, last))
+    }
 }
