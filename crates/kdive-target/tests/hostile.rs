@@ -189,8 +189,8 @@ fn a_range_that_promises_too_much_goes_as_far_as_the_file() {
     let (first, last) = target.memory.next_readable(space, 0).unwrap();
     assert_eq!((first, last), (PAGE as u64, (PAGES * PAGE) as u64 - 1));
     assert_eq!(target.memory.next_readable(space, last + 1), None);
-    let lost: Vec<u64> = target.memory.cut_off(space).iter().map(|it| it.0).collect();
-    assert_eq!(lost, [last + 1]);
+    let missing: Vec<u64> = target.memory.cut_off(space).iter().map(|it| it.0).collect();
+    assert_eq!(missing, [last + 1]);
 }
 
 #[test]
