@@ -47,7 +47,13 @@ def of_proc() -> dict[str, object]:
 
 def files_of(folder: Path) -> dict[str, str]:
     """Return the open files that have a path."""
-    links = {entry.name: str(entry.readlink()) for entry in folder.iterdir()}
+    links = {}
+    for entry in folder.iterdir():
+        try:
+            links[entry.name] = str(entry.readlink())
+        except FileNotFoundError:
+            # It has been closed since, as what this folder is read from.
+            continue
     return {number: link for number, link in links.items() if link.startswith("/")}
 
 

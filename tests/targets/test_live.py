@@ -21,7 +21,7 @@ CONCURRENT = Path(__file__).with_name("concurrent.py")
 
 BPF_SOURCE = """
 __attribute__((section("socket"))) int lab_filter(void *context) { return 1; }
-char license[] __attribute__((section("license"))) = "GPL";
+char lab_license[] __attribute__((section("license"))) = "GPL";
 """
 
 
@@ -78,18 +78,20 @@ def test_the_running_kernel_without_debug_files(idle: lab.Target, tmp_path: Path
     before, found, after = said["before"], said["found"], said["after"]
     assert any(name.endswith("_lab_filter") for name in before["bpf"])
     assert found["bpf"] == before["bpf"]
-    compared = 0
-    for pid, functions in before["stacks"].items():
-        if functions and after["stacks"].get(pid) == functions:
-            assert found["stacks"][pid][-len(functions) :] == functions
-            compared += 1
-    assert compared > 40
+    asleep = {
+        pid: it for pid, it in before["stacks"].items() if it and after["stacks"].get(pid) == it
+    }
+    assert len(asleep) > 40
+    moved = {pid for pid, it in asleep.items() if found["stacks"][pid][-len(it) :] != it}
+    # A thread that wakes up all the time, such as RCU's, may have been elsewhere in between.
+    assert len(moved) <= 2, {pid: (asleep[pid], found["stacks"][pid]) for pid in moved}
 
 
 def test_the_running_kernel_with_ctf_only() -> None:
     """The archive that is installed with the kernel is found; the command is that of published examples."""
     run = lab.run_in_guest(
         f"cd {ROOT} && $LAB_PYTHON -m kdive --ctf -c /proc/kcore {SCRIPT}\n",
+        scenario_name="idle",
         kernel="6.1-ctf",
         memory_mib=1024,
         timeout_s=600,
