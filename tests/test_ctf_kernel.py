@@ -14,17 +14,12 @@ import kdive
 import lab
 from kdive import TypeKind
 from kdive.helpers.linux import (
-    d_path,
-    for_each_file,
-    for_each_module,
-    for_each_mount,
     for_each_task,
-    get_dmesg,
     load_ctf,
-    mount_dst,
 )
 from lab import ctfkernel, kernels
 from tests.support import Kdive
+from tests.test_without_debug_files import FACTS as FACTS_OF_A_DUMP
 
 pytestmark = [pytest.mark.lab, pytest.mark.scenario]
 
@@ -73,21 +68,7 @@ def stacks(prog: kdive.Program) -> dict[int, Any]:
     return found
 
 
-FACTS: dict[str, Callable[[kdive.Program], Any]] = {
-    "tasks": lambda prog: sorted(
-        (task.pid.value_(), task.comm.string_()) for task in for_each_task(prog)
-    ),
-    "modules": lambda prog: sorted(module.name.string_() for module in for_each_module(prog)),
-    "mounts": lambda prog: sorted(mount_dst(mount) for mount in for_each_mount(prog)),
-    "files": lambda prog: sorted(
-        d_path(file.f_path)
-        for task in for_each_task(prog)
-        if task.mm
-        for _, file in for_each_file(task)
-    ),
-    "dmesg": lambda prog: get_dmesg(prog).splitlines(),
-    "stacks": stacks,
-}
+FACTS: dict[str, Callable[[kdive.Program], Any]] = {**FACTS_OF_A_DUMP, "stacks": stacks}
 
 
 def shape(kind: kdive.Type) -> Any:

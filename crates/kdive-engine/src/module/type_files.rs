@@ -31,9 +31,16 @@ pub(super) enum TypeFile {
 
 impl TypeFile {
     pub(super) fn open(path: &Path) -> Result<TypeFile> {
-        let bytes = read_file(path)?;
-        if bytes.starts_with(ELF) {
+        // A vmlinux is much larger than its types, and is mapped.
+        if read_file(path, ELF.len() as u64)? == ELF {
             return Ok(TypeFile::Elf(Arc::new(ElfFile::open(path)?)));
+        }
+        let bytes = read_file(path, MAX_FILE_SIZE + 1)?;
+        if bytes.len() as u64 > MAX_FILE_SIZE {
+            return Err(Error::Value(format!(
+                "{} is larger than {MAX_FILE_SIZE} bytes, so it is no table of types",
+                path.display()
+            )));
         }
         Ok(TypeFile::Plain(bytes))
     }
@@ -121,23 +128,16 @@ fn ctf_of(file: &Arc<ElfFile>, bias: u64) -> Result<Option<Arc<dyn TypeSource>>>
     Ok(source.map(|source| Arc::new(source) as Arc<dyn TypeSource>))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| {
+/// The start of a file, up to so many bytes.
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.map_err(|source| {
         Error::DebugInfo(kdive_debuginfo::Error::Io {
             path: path.to_owned(),
             source,
         })
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(Error::Value(format!(
-            "{} is larger than {MAX_FILE_SIZE} bytes, so it is no table of types",
-            path.display()
-        )));
-    }
+    })?;
     Ok(bytes)
 }
 
