@@ -326,7 +326,7 @@ fn item_at(path: &Path) -> Option<(ItemKind, Vec<u8>)> {
 }
 
 fn write(path: &Path, kind: ItemKind, contents: &[u8]) -> std::io::Result<()> {
-    let mut checksum = flate2::Crc::new();
+    let mut checksum = libdeflater::Crc::new();
     checksum.update(contents);
     let mut file = File::create_new(path)?;
     file.write_all(MAGIC)?;
@@ -371,7 +371,7 @@ fn map(path: &Path, kind: ItemKind) -> std::result::Result<Option<Saved>, String
     if length != contents.len() as u64 {
         return Err("the file is truncated".to_owned());
     }
-    let mut checksum = flate2::Crc::new();
+    let mut checksum = libdeflater::Crc::new();
     checksum.update(contents);
     if checksum.sum() != number(4..8) {
         return Err("the file is damaged: its checksum is wrong".to_owned());

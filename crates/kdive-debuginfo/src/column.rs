@@ -25,7 +25,7 @@ pub(crate) trait Record: Copy {
 pub(crate) fn layout_of<T: Record>() -> u32 {
     let mut bytes = Vec::new();
     T::example().write(&mut bytes);
-    let mut checksum = flate2::Crc::new();
+    let mut checksum = libdeflater::Crc::new();
     checksum.update(&(T::SIZE as u64).to_le_bytes());
     checksum.update(&bytes);
     checksum.sum()

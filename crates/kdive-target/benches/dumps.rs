@@ -18,7 +18,7 @@ mod codec;
 mod lzo;
 
 use std::hint::black_box;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,11 +26,15 @@ use codec::Codec;
 use kdive_target::search::{Pattern, Search};
 use kdive_target::verify::verify;
 use kdive_target::{AddressSpace, ExcludedPages, OpenOptions, Target, open};
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
 
 const PAGE: usize = 4096;
 const ROUNDS: usize = 7;
 const BULK: u64 = 256 << 20;
 const CALLS: u32 = 100_000;
+/// How many pages a thread takes at a time.
+const CHUNK: usize = 256;
 
 fn main() {
     let dumps = std::env::args().skip(1).filter(|it| !it.starts_with("--"));
@@ -60,15 +64,10 @@ fn measure(path: &Path, threads: usize) {
     let target = open_with(path, ExcludedPages::Zero);
     small_reads(&target);
     page_by_page(path, threads);
-    let codec_alone = codec_alone(path);
-    if let Some(per_byte) = codec_alone {
-        println!("  the codec alone: {:.0} MB/s a thread", 1e-6 / per_byte);
-    }
-    let own_time = |size: u64| Some(codec_alone? * size as f64 / threads as f64);
     let start = bulk_range(&target);
     // Of memory most of which was excluded, the time is that of writing zeros.
     let own_time_of_bulk = (saved_bytes(path, start) > BULK / 2)
-        .then(|| own_time(BULK))
+        .then(|| codec_alone(path, start..start + BULK, "256 MiB", threads))
         .flatten();
     let mut room = vec![0; BULK as usize];
     row("256 MiB", Some((BULK, own_time_of_bulk)), || {
@@ -90,7 +89,8 @@ fn measure(path: &Path, threads: usize) {
     });
     let whole = open_with(path, ExcludedPages::Fault);
     let size = verify(&whole, |_, _| ControlFlow::Continue(())).readable_bytes;
-    row("verify", Some((size, own_time(size))), || {
+    let own_time = codec_alone(path, 0..u64::MAX, "all pages", threads);
+    row("verify", Some((size, own_time)), || {
         clocked(threads, || {
             black_box(verify(&whole, |_, _| ControlFlow::Continue(())));
         })
@@ -183,9 +183,9 @@ fn saved_bytes(path: &Path, start: u64) -> u64 {
 /// How a page is stored: its codec, and its bytes.
 type Stored = (Codec, Vec<u8>);
 
-/// The seconds that the codecs take for each byte of memory in a kdump-compressed file of a 64-bit
-/// little-endian machine.
-fn codec_alone(path: &Path) -> Option<f64> {
+/// The seconds that the codecs take on some threads for the pages in a range of physical memory, of
+/// a kdump-compressed file of a 64-bit little-endian machine.
+fn codec_alone(path: &Path, range: Range<u64>, what: &str, threads: usize) -> Option<f64> {
     let file = std::fs::read(path).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(*file.get(at..)?.first_chunk()?) as usize);
     if !file.starts_with(b"KDUMP   ") {
@@ -195,25 +195,30 @@ fn codec_alone(path: &Path) -> Option<f64> {
     let bitmaps = (1 + sub_header) * block_size;
     let descriptors = bitmaps + bitmap * block_size;
     let saved = file.get(bitmaps + bitmap * block_size / 2..descriptors)?;
-    let count: u32 = saved.iter().map(|byte| byte.count_ones()).sum();
-    let stored = |index: usize| {
+    let is_saved = |frame: &usize| saved[frame / 8] >> (frame % 8) & 1 != 0;
+    let frames = (0..saved.len() * 8).filter(is_saved);
+    let stored = |(index, frame): (usize, usize)| {
+        if !range.contains(&((frame * PAGE) as u64)) {
+            return None;
+        }
         let at = descriptors + index * 24;
         let [offset, size, flags] = [number(at)?, number(at + 8)?, number(at + 12)?];
         let codec = Codec::of_flags(flags as u32)?;
         Some((codec, file.get(offset..offset + size)?.to_vec()))
     };
-    let pages: Vec<Stored> = (0..count as usize).filter_map(stored).collect();
-    let mut page = [0; PAGE];
-    let times = (0..ROUNDS).map(|_| {
-        processor_time(|| {
-            for (codec, stored) in &pages {
-                codec.decode(stored, &mut page).expect("a page");
-                black_box(&page);
-            }
-        })
-    });
+    let pages: Vec<Stored> = frames.enumerate().filter_map(stored).collect();
+    let decode = |pages: &[Stored]| {
+        let mut page = [0; PAGE];
+        for (codec, stored) in pages {
+            codec.decode(stored, &mut page).expect("a page");
+            black_box(&page);
+        }
+    };
+    let times = (0..ROUNDS).map(|_| clocked(threads, || pages.par_chunks(CHUNK).for_each(decode)));
     let least = times.min()?.as_secs_f64();
-    Some(least / (pages.len() * PAGE) as f64)
+    let rate = (pages.len() * PAGE) as f64 / least / 1e6;
+    println!("  the codec alone, {what}: {rate:.0} MB/s");
+    Some(least)
 }
 
 /// Prints the least and the median time of some rounds, how fast that is, and how it compares with
