@@ -21,6 +21,7 @@ mod scopes;
 mod source;
 mod split;
 mod types;
+mod variants;
 
 pub(crate) use file::saved::layout as saved_layout;
 

@@ -40,10 +40,14 @@ fn enumerator(entry: &Entry<'_>, name: &str) -> Result<ObjectDescription> {
     })
 }
 
-/// The value of an enumerator. `signed_size` is the size of the type of the enumeration, if it can
-/// be negative.
-pub(super) fn enumerator_value(entry: &Entry<'_>, signed_size: Option<u64>) -> Result<i128> {
-    let Some(value) = entry.value(dw::DW_AT_const_value) else {
+/// The value of an enumerator or a variant. `signed_size` is the size of the type that it has, if
+/// it can be negative.
+pub(super) fn integer(
+    entry: &Entry<'_>,
+    attribute: gimli::DwAt,
+    signed_size: Option<u64>,
+) -> Result<i128> {
+    let Some(value) = entry.value(attribute) else {
         return Err(entry.bad("an enumerator has no value"));
     };
     // Numbers of a fixed size don't say whether they are signed. gcc writes 128 in one byte even

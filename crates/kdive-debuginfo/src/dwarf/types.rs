@@ -6,7 +6,7 @@ use kdive_target::ByteOrder;
 
 use super::entry::Entry;
 use super::index::EntryKinds;
-use super::objects;
+use super::{objects, variants};
 use crate::Result;
 use crate::description::{
     CompoundKind, EnumInteger, EnumeratorDescription, MemberDescription, ParameterDescription,
@@ -24,6 +24,7 @@ pub(super) fn describe(entry: &Entry<'_>) -> Result<TypeDescription> {
             compound(entry)?
         }
         dw::DW_TAG_enumeration_type => enumeration(entry)?,
+        dw::DW_TAG_variant_part => variants::enumeration(entry)?,
         dw::DW_TAG_typedef | dw::DW_TAG_template_alias => {
             let Some(name) = entry.source.full_name(entry)? else {
                 return Err(entry.bad("a typedef has no name"));
@@ -174,6 +175,10 @@ pub(super) fn members(entry: &Entry<'_>) -> Result<Vec<MemberDescription>> {
     }
     let mut members = Vec::new();
     entry.for_each_child(|child| {
+        if child.tag() == dw::DW_TAG_variant_part {
+            members.append(&mut variants::members(child)?);
+            return Ok(());
+        }
         let is_base_class = child.tag() == dw::DW_TAG_inheritance;
         let is_static = child.flag(dw::DW_AT_external) || child.is_declaration();
         if !is_base_class && (child.tag() != dw::DW_TAG_member || is_static) {
@@ -190,7 +195,7 @@ pub(super) fn members(entry: &Entry<'_>) -> Result<Vec<MemberDescription>> {
     Ok(members)
 }
 
-fn member(entry: &Entry<'_>, is_base_class: bool) -> Result<MemberDescription> {
+pub(super) fn member(entry: &Entry<'_>, is_base_class: bool) -> Result<MemberDescription> {
     let bit_field_size = entry.unsigned(dw::DW_AT_bit_size);
     let type_id = entry.type_id()?;
     let bit_offset = if let Some(offset) = entry.unsigned(dw::DW_AT_data_bit_offset) {
@@ -293,6 +298,9 @@ fn enumeration(entry: &Entry<'_>) -> Result<Shape> {
 }
 
 pub(super) fn enumerators(entry: &Entry<'_>) -> Result<Vec<EnumeratorDescription>> {
+    if entry.tag() == dw::DW_TAG_variant_part {
+        return variants::enumerators(entry);
+    }
     if let Some(defined) = definition(entry)? {
         return enumerators(&defined);
     }
@@ -302,7 +310,7 @@ pub(super) fn enumerators(entry: &Entry<'_>) -> Result<Vec<EnumeratorDescription
         if child.tag() == dw::DW_TAG_enumerator {
             enumerators.push(EnumeratorDescription {
                 name: child.name()?.unwrap_or_default(),
-                value: objects::enumerator_value(child, signed_size)?,
+                value: objects::integer(child, dw::DW_AT_const_value, signed_size)?,
             });
         }
         Ok(())
