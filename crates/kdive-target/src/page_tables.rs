@@ -299,6 +299,26 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_all_lead_back_are_gone_through_in_pieces() {
+        const START: u64 = 0xffff_8000_0000_0000;
+        let table = 0x1003_u64.to_le_bytes().repeat(512);
+        let memory = Memory::new();
+        memory.add_segment(AddressSpace::Physical, 0x1000, 0x1000, Arc::new(table));
+        let paging = Paging::X86_64(x86_64::Paging {
+            levels: 4,
+            encryption_mask: 0,
+        });
+        let space = PageTables::new(&memory, paging, 0x1000, Reach::Kernel, Caching::Keep);
+        let mut word = [0; 8];
+        space.read(START + 0x1_2345_6008, &mut word).unwrap();
+        assert_eq!(word, 0x1003_u64.to_le_bytes());
+        assert_eq!(
+            space.next_readable(0, u64::MAX, 0),
+            Some((START, START + (1 << 30) + 0xfff))
+        );
+    }
+
+    #[test]
     fn user_addresses_are_none_of_the_kernel() {
         let space = address_space(Caching::Keep);
         let (address, reason) = fault(space.read(0x10, &mut [0; 8]));

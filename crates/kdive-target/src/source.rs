@@ -30,6 +30,11 @@ pub trait Source: Send + Sync {
     /// The number of bytes, as far as it is known.
     fn size(&self) -> u64;
 
+    /// The number of bytes that there are, which is less than the size where pieces are missing.
+    fn stored(&self) -> u64 {
+        self.size()
+    }
+
     /// The name of the file, for messages.
     fn path(&self) -> &Path;
 

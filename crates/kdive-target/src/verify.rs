@@ -116,7 +116,7 @@ impl Verification {
         let has_room = self.damages.len() < Self::MOST_DAMAGES;
         match self.damages.last_mut() {
             Some(last) if last.address.checked_add(last.size) == Some(damage.address) => {
-                last.size += damage.size;
+                last.size = last.size.saturating_add(damage.size);
             }
             _ if has_room => self.damages.push(damage),
             _ => {}

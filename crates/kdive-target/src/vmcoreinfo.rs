@@ -13,8 +13,12 @@ pub struct VmCoreInfo {
 }
 
 impl VmCoreInfo {
+    /// Bytes beyond these are not believed: the kernel has a page for all of it.
+    const MOST: usize = 1 << 20;
+
     /// Reads the text of a VMCOREINFO note; lines without `=` are passed over.
     pub fn parse(raw: &[u8]) -> Self {
+        let raw = raw.get(..Self::MOST).unwrap_or(raw);
         let raw = crate::bytes::until_nul(raw);
         let lines = raw
             .split(|&byte| byte == b'\n')
@@ -190,6 +194,13 @@ mod tests {
         assert_eq!(info.crash_time(), Some(1_700_000_000));
         assert_eq!(info.get("no equals sign"), None);
         assert_eq!(info.symbol("absent"), None);
+    }
+
+    #[test]
+    fn what_follows_the_first_mebibyte_is_not_read() {
+        let text = [b"A=1\n", vec![b'\n'; VmCoreInfo::MOST].as_slice(), b"B=2\n"].concat();
+        let info = VmCoreInfo::parse(&text);
+        assert_eq!((info.get("A"), info.get("B")), (Some("1"), None));
     }
 
     #[test]

@@ -5,7 +5,9 @@ mod machine;
 use std::time::{Duration, Instant};
 
 use kdive_target::search::{Pattern, Search};
-use kdive_target::{AddressSpace, Error, OpenOptions, Truncation, open};
+use kdive_target::{
+    AddressSpace, Architecture, Error, OpenOptions, Truncation, find_vmcoreinfo, open,
+};
 use machine::{Codec, KERNEL, Kdump, PAGE, PAGES};
 
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
@@ -191,6 +193,152 @@ fn a_range_that_promises_too_much_goes_as_far_as_the_file() {
     assert_eq!(target.memory.next_readable(space, last + 1), None);
     let missing: Vec<u64> = target.memory.cut_off(space).iter().map(|it| it.0).collect();
     assert_eq!(missing, [last + 1]);
+}
+
+/// A file of a MiB whose headers say that all of it belongs to each of many segments.
+fn shared_by_all(segments: usize) -> Vec<u8> {
+    let load = |index: usize| machine::Load {
+        virtual_address: 0,
+        physical_address: (index << 20) as u64,
+        memory_size: 1 << 20,
+        bytes: &[],
+    };
+    let loads: Vec<machine::Load> = (0..segments).map(load).collect();
+    let mut bytes = machine::elf(&machine::status(1, 2), &loads, true);
+    let content = bytes.len() as u64;
+    for index in 0..segments {
+        let header = machine::program_header(index);
+        bytes[header + 8..][..8].copy_from_slice(&content.to_le_bytes());
+        bytes[header + 32..][..8].copy_from_slice(&(1_u64 << 20).to_le_bytes());
+    }
+    bytes.resize(bytes.len() + (1 << 20), 0);
+    bytes
+}
+
+/// Files that by their headers have far more memory than bytes are not searched for VMCOREINFO.
+#[test]
+fn memory_that_can_not_be_there_is_not_searched() {
+    const FAR: u64 = 1 << 62;
+    let mut raw = machine::memory();
+    raw.resize(1 << 20, 0);
+    let mut lime = machine::lime();
+    lime[16..24].copy_from_slice(&(FAR - 1).to_le_bytes());
+    let end: &[u8] = &[0; 4096];
+    let samples = [
+        ("elf", shared_by_all(50_000)),
+        ("raw", machine::flatten_chunks(&[(0, &raw), (FAR, end)])),
+        ("lime", machine::flatten_chunks(&[(0, &lime), (FAR, end)])),
+    ];
+    let searched = OpenOptions {
+        architecture: Some(Architecture::X86_64),
+        ..OpenOptions::default()
+    };
+    for (name, bytes) in samples {
+        let file = machine::file(&bytes);
+        let start = Instant::now();
+        let target = open(file.path(), &searched).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5), "{name} hangs");
+        assert!(target.vmcoreinfo.is_none(), "{name}");
+        let is_said =
+            |remark: &String| remark.starts_with("memory was not searched for VMCOREINFO");
+        assert!(
+            target.remarks.iter().any(is_said),
+            "{name}: {:?}",
+            target.remarks
+        );
+    }
+}
+
+/// QEMU may name pages twice.
+#[test]
+fn segments_that_share_a_page_are_searched() {
+    let target = open(
+        machine::file(&shared_by_all(2)).path(),
+        &OpenOptions::default(),
+    );
+    let remarks = target.unwrap().remarks;
+    assert!(
+        !remarks.iter().any(|it| it.contains("searched")),
+        "{remarks:?}"
+    );
+}
+
+/// What files are mapped to and what is in no segment are many, and overlap each other.
+#[test]
+fn mapped_files_that_all_overlap() {
+    const COUNT: usize = 60_000;
+    let start_of = |index: usize| 0x1000_0000 + index as u64 * 0x2000;
+    let load = |index: usize| machine::Load {
+        virtual_address: start_of(index),
+        physical_address: 0,
+        memory_size: 0x1000,
+        bytes: &[7],
+    };
+    let loads: Vec<machine::Load> = (0..COUNT).map(load).collect();
+    let mut files = Vec::new();
+    for word in [COUNT as u64, 4096] {
+        files.extend(word.to_le_bytes());
+    }
+    for _ in 0..COUNT {
+        for word in [start_of(0), start_of(COUNT), 0] {
+            files.extend(word.to_le_bytes());
+        }
+    }
+    files.extend(b"/x\0".repeat(COUNT));
+    let notes = [
+        machine::status(5, 6),
+        machine::note("CORE", 0x4649_4c45, &files),
+    ]
+    .concat();
+    let bytes = machine::elf(&notes, &loads, true);
+    let start = Instant::now();
+    let target = open(machine::file(&bytes).path(), &OpenOptions::default()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(target.process.unwrap().files.len(), COUNT);
+    // Of each segment what is not saved, and what is between it and the next one.
+    let expected = (0..COUNT)
+        .map(|index| (start_of(index) + 1, 0xfff))
+        .chain((0..COUNT).map(|index| (start_of(index) + 0x1000, 0x1000)));
+    assert!(target.unsaved.into_iter().eq(expected));
+}
+
+/// Each range of an image needs little memory of its own.
+#[test]
+fn images_of_very_many_ranges() {
+    const COUNT: usize = 100_000;
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    };
+    let range = |index| machine::range_header("AVML", 2, index * PAGE, PAGE);
+    let mut bytes = Vec::new();
+    for index in 0..COUNT {
+        bytes.extend(range(index));
+        bytes.extend([0; 8]);
+    }
+    let file = machine::file(&bytes);
+    let before = resident();
+    let target = open(file.path(), &OpenOptions::default()).unwrap();
+    let taken = resident().saturating_sub(before);
+    assert!(
+        taken < 300 << 20,
+        "{taken} bytes for {} of a file",
+        bytes.len()
+    );
+    assert!(target.truncation.is_some());
+}
+
+#[test]
+fn very_many_vmcoreinfos() {
+    let page = &machine::memory()[machine::INFO_PAGE * PAGE..][..PAGE];
+    let mut image = machine::memory();
+    image.extend(page.repeat(1000));
+    let file = machine::file(&image);
+    let target = open(file.path(), &OpenOptions::default()).unwrap();
+    assert_eq!(find_vmcoreinfo(&target.memory).len(), 64);
+    assert_eq!(target.remarks.len(), 63);
+    assert_eq!(target.vmcoreinfo.unwrap().os_release(), Some("6.1.0-test"));
 }
 
 #[test]

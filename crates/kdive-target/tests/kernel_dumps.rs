@@ -229,7 +229,7 @@ fn kdump_as_qemu_writes_it() {
 
 #[test]
 fn older_versions_of_kdump() {
-    for version in 3..6 {
+    for version in 0..6 {
         let bytes = Kdump {
             version,
             ..Kdump::default()
@@ -237,11 +237,42 @@ fn older_versions_of_kdump() {
         let target = open_bytes(&bytes.build());
         if version >= 4 {
             check(&target, saved());
-        } else {
-            assert_eq!(target.vmcoreinfo.unwrap().page_size(), Some(4096));
-            assert!(target.threads.is_empty());
+            continue;
         }
+        check_memory(&target, saved());
+        assert!(target.threads.is_empty());
+        let info = target.vmcoreinfo.as_ref().unwrap();
+        assert_eq!(info.os_release(), Some("6.1.0-test"));
+        // The header says from version 3 on where VMCOREINFO is.
+        let was_found = target
+            .notices
+            .iter()
+            .any(|it| it.contains("found in memory"));
+        assert_eq!(was_found, version < 3, "{:?}", target.notices);
     }
+}
+
+/// Old diskdump files have one bitmap only, that of the saved pages.
+#[test]
+fn dumps_with_one_bitmap() {
+    let target = open_bytes(&Kdump::default().build_with_one_bitmap());
+    check(&target, saved());
+    let excluded = KERNEL + (EXCLUDED * PAGE) as u64;
+    assert!(fault_at(&target, excluded).contains("could not find physical memory"));
+}
+
+#[test]
+fn incomplete_elf_files_say_so() {
+    let mut bytes = machine::qemu_elf();
+    let flags = 48;
+    bytes[flags] = 1;
+    let target = open_bytes(&bytes);
+    let expected =
+        "the dump is incomplete: makedumpfile ran out of space or time, pages are missing";
+    assert_eq!(target.remarks, [expected]);
+    check(&target, 0..PAGES);
+    let found = verify(&target, |_, _| ControlFlow::Continue(()));
+    assert!(found.is_usable && !found.is_sound());
 }
 
 #[test]

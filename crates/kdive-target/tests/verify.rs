@@ -87,6 +87,34 @@ fn the_check_can_be_stopped() {
     assert_eq!(found.readable_bytes, 32 << 20);
 }
 
+/// All addresses there are, cut off in two pieces.
+#[test]
+fn everything_is_cut_off() {
+    const HALF: u64 = 1 << 63;
+    let load = |start| machine::Load {
+        virtual_address: start,
+        physical_address: 0,
+        memory_size: HALF,
+        bytes: &[],
+    };
+    let mut bytes = machine::elf(&machine::status(1, 2), &[load(0), load(HALF)], true);
+    for index in [0, 1] {
+        let header = machine::program_header(index);
+        let beyond = bytes.len() as u64;
+        bytes[header + 8..][..8].copy_from_slice(&beyond.to_le_bytes());
+        bytes[header + 32..][..8].copy_from_slice(&HALF.to_le_bytes());
+    }
+    let found = check(&bytes);
+    assert!(!found.is_usable);
+    assert_eq!((found.readable_bytes, found.expected_bytes), (0, u64::MAX));
+    let places: Vec<(u64, u64)> = found
+        .damages
+        .iter()
+        .map(|it| (it.address, it.size))
+        .collect();
+    assert_eq!(places, [(0, u64::MAX)]);
+}
+
 /// Headers may promise more memory than any machine has; what takes time is what the file has.
 #[test]
 fn absurd_sizes() {

@@ -389,15 +389,16 @@ impl TypeSource for BtfSource {
                 continue;
             }
             let id = TypeId(u64::from(id));
-            let is_bool = matches!(self.shape(id)?, Shape::Bool { .. });
-            if record.kind == kind::INT
-                && !kinds.contains(if is_bool {
+            if record.kind == kind::INT {
+                let is_bool = matches!(self.shape(id)?, Shape::Bool { .. });
+                let kind = if is_bool {
                     TypeKinds::BOOL
                 } else {
                     TypeKinds::INT
-                })
-            {
-                continue;
+                };
+                if !kinds.contains(kind) {
+                    continue;
+                }
             }
             found.push((record.kind == kind::FWD, id));
         }

@@ -33,7 +33,9 @@ pub(super) fn of_kernel(info: &VmCoreInfo) -> std::result::Result<(Paging, u64),
     // TCR_EL1_T1SZ (Linux 5.9) tells what the machine uses where the kernel was built for more.
     // With 64 KiB pages the tables are those for 52 bits even then.
     let built_for = info.number("VA_BITS");
-    let in_use = info.number("TCR_EL1_T1SZ").map(|size| 64 - size);
+    let in_use = info
+        .number("TCR_EL1_T1SZ")
+        .and_then(|size| 64_i64.checked_sub(size));
     let address_bits = if page_shift == 16 {
         built_for.or(in_use)
     } else {
@@ -221,5 +223,36 @@ mod tests {
             address_bits: 48,
         };
         assert_eq!(of_kernel(&info), Ok((expected, 0xc200_0000)));
+    }
+
+    #[test]
+    fn absurd_sizes_are_not_believed() {
+        let of = |lines: &str| {
+            let text = format!(
+                "PAGESIZE=4096\nNUMBER(kimage_voffset)=0\nSYMBOL(swapper_pg_dir)=ffff800082000000\n{lines}"
+            );
+            of_kernel(&VmCoreInfo::parse(text.as_bytes())).map(|(paging, _)| paging.address_bits)
+        };
+        assert_eq!(of("NUMBER(VA_BITS)=39"), Ok(39));
+        let least = i64::MIN;
+        assert_eq!(
+            of(&format!("NUMBER(VA_BITS)=39\nNUMBER(TCR_EL1_T1SZ)={least}")),
+            Ok(39)
+        );
+        assert!(of(&format!("NUMBER(TCR_EL1_T1SZ)={least}")).is_err());
+        assert!(of("NUMBER(VA_BITS)=12").is_err());
+    }
+
+    #[test]
+    fn tables_that_contain_themselves_end() {
+        let paging = Paging {
+            page_shift: 12,
+            address_bits: 48,
+        };
+        let entries = [(0x1_0000 + 8 * 511, 0x1_0003)];
+        assert_eq!(
+            walk(paging, &entries, 0xffff_ffff_ffff_f123),
+            Some((0x1_0123, 0x1000))
+        );
     }
 }

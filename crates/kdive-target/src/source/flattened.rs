@@ -117,6 +117,11 @@ impl Source for FlattenedSource {
         self.size
     }
 
+    fn stored(&self) -> u64 {
+        let sizes = self.chunks.iter().map(|it| it.end - it.start);
+        sizes.fold(0, u64::saturating_add)
+    }
+
     fn path(&self) -> &Path {
         self.source.path()
     }

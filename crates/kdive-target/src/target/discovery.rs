@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::arch::Paging;
 use crate::page_tables::{Caching, PageTables, Reach};
 use crate::search::{Pattern, Search};
+use crate::source::Source;
 use crate::{AddressSpace, Architecture, Memory, VmCoreInfo};
 
 /// A page of physical memory that holds VMCOREINFO.
@@ -19,11 +20,24 @@ pub struct FoundVmCoreInfo {
     pub is_valid: bool,
 }
 
+/// Whether searching physical memory comes to an end: what is readable is at most `most` times what
+/// the file has. Headers may say that all of the file belongs to every one of a million segments.
+pub(super) fn ends(memory: &Memory, source: &dyn Source, most: u64) -> bool {
+    let next = |start| memory.next_readable(AddressSpace::Physical, start);
+    let readable = std::iter::successors(next(0), |&(_, last)| next(last.checked_add(1)?))
+        .fold(0, |sum: u64, (first, last)| {
+            sum.saturating_add(last - first)
+        });
+    readable <= source.stored().saturating_mul(most)
+}
+
 /// Searches all of physical memory for pages that hold VMCOREINFO.
 ///
-/// More than one may be valid: the memory of a crash kernel holds those of two kernels.
+/// More than one may be valid: the memory of a crash kernel holds those of two kernels. Where they
+/// are too many to be true, only the first ones are given.
 pub fn find_vmcoreinfo(memory: &Memory) -> Vec<FoundVmCoreInfo> {
     const PAGE: u64 = 4096;
+    const MOST: usize = 64;
     let pattern = Pattern::Bytes {
         bytes: b"OSRELEASE=".to_vec(),
         alignment: PAGE,
@@ -44,6 +58,7 @@ pub fn find_vmcoreinfo(memory: &Memory) -> Vec<FoundVmCoreInfo> {
             info,
         })
     })
+    .take(MOST)
     .collect()
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
-use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation, live, process_dump};
+use super::{
+    ExcludedPages, OpenOptions, Target, TargetKind, Truncation, discovery, live, process_dump,
+};
 use crate::elf::{ElfCore, Load};
 use crate::memory::Segment;
 use crate::notes::{Note, Notes};
@@ -79,6 +81,7 @@ fn open_kernel(
                 .to_owned(),
         );
     }
+    let is_searchable = !kind.is_live() && discovery::ends(&memory, &**source, 2);
     let truncation = (!kind.is_live())
         .then(|| Truncation::of(&**source, core.size))
         .flatten();
@@ -91,7 +94,7 @@ fn open_kernel(
         path: Some(source.path().to_owned()),
         truncation,
         remarks,
-        is_searchable: !kind.is_live(),
+        is_searchable,
     }
     .into_target(options);
     let virtual_loads = virtual_loads(&core.loads, &target);

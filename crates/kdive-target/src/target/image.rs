@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::file_segment::{FileSegment, Lost, Unsaved};
 use super::kernel::KernelParts;
 use super::snappy_frames;
-use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation};
+use super::{ExcludedPages, OpenOptions, Target, TargetKind, Truncation, discovery};
 use crate::bytes::array_at;
 use crate::memory::Segment;
 use crate::notes::Notes;
@@ -32,7 +32,8 @@ pub(super) fn open_raw(source: &Arc<dyn Source>, options: &OpenOptions) -> Resul
     let memory = Memory::new();
     let reader = saved(source, 0, source.size());
     memory.add_segment(AddressSpace::Physical, 0, source.size(), Arc::new(reader));
-    let target = into_target(source, memory, Vec::new(), options);
+    let is_searchable = discovery::ends(&memory, &**source, 2);
+    let target = into_target(source, memory, Vec::new(), is_searchable, options);
     if target.vmcoreinfo.is_none() && options.architecture.is_none() {
         return Err(source.damaged(
             "this is not a dump that kdive reads, nor a raw image of memory with VMCOREINFO in it; \
@@ -48,6 +49,7 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
     let mut remarks = Vec::new();
     let mut truncation = None;
     let mut end_of_compressed = 0;
+    let decoded = snappy_frames::new_cache();
     let mut at = 0;
     while at < source.size() {
         let header = source.read_up_to(at, HEADER_SIZE)?;
@@ -59,7 +61,7 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
         };
         let content = at.saturating_add(HEADER_SIZE);
         at = if range.is_compressed {
-            let (frames, end) = snappy_frames::index(source, content, range.size)?;
+            let (frames, end) = snappy_frames::index(source, content, range.size, &decoded)?;
             if frames.size() < range.size {
                 truncation = Some(Truncation::without_end(source.path(), source.size()));
             }
@@ -84,7 +86,13 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
         memory.add_segments(AddressSpace::Physical, &[left_out]);
     }
     memory.add_segments(AddressSpace::Physical, &segments);
-    let mut target = into_target(source, memory, remarks, options);
+    let most = if end_of_compressed > 0 {
+        snappy_frames::MOST_TIMES
+    } else {
+        2
+    };
+    let is_searchable = discovery::ends(&memory, &**source, most);
+    let mut target = into_target(source, memory, remarks, is_searchable, options);
     target.truncation = truncation.or_else(|| Truncation::of(&**source, at));
     Ok(target)
 }
@@ -122,6 +130,7 @@ fn into_target(
     source: &Arc<dyn Source>,
     memory: Memory,
     remarks: Vec<String>,
+    is_searchable: bool,
     options: &OpenOptions,
 ) -> Target {
     KernelParts {
@@ -138,7 +147,7 @@ fn into_target(
         path: Some(source.path().to_owned()),
         truncation: None,
         remarks,
-        is_searchable: true,
+        is_searchable,
     }
     .into_target(options)
 }

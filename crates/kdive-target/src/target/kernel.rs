@@ -80,6 +80,13 @@ impl KernelParts {
     /// VMCOREINFO out of the memory of a dump that doesn't give it.
     fn discover(&mut self, notices: &mut Vec<String>) -> Option<VmCoreInfo> {
         if !self.is_searchable {
+            if !self.kind.is_live() {
+                self.remarks.push(
+                    "memory was not searched for VMCOREINFO: by the headers, which are damaged, it \
+                     is far more than the file has"
+                        .to_owned(),
+                );
+            }
             return None;
         }
         let found = discovery::find_vmcoreinfo(&self.memory);

@@ -7,6 +7,7 @@ use super::{Target, TargetKind, Truncation};
 use crate::elf::ElfCore;
 use crate::memory::Segment;
 use crate::notes::{self, ProcessNotes};
+use crate::range_map::RangeMap;
 use crate::source::Source;
 use crate::{AddressSpace, Memory};
 
@@ -80,14 +81,17 @@ pub(super) fn open(source: &Arc<dyn Source>, core: ElfCore) -> Target {
 /// What was mapped from files and is in no segment, as address and size.
 fn left_out(memory: &Memory, process: &ProcessNotes) -> Vec<(u64, u64)> {
     let gaps = memory.gaps(AddressSpace::Virtual);
+    let files = process
+        .files
+        .iter()
+        .map(|file| (file.start, file.end.saturating_sub(file.start), ()));
     let mut left_out = Vec::new();
-    for file in &process.files {
-        for &(first, last) in &gaps {
+    for file in RangeMap::default().overlaid(files).iter() {
+        let before = gaps.partition_point(|&(_, last)| last < file.start);
+        let gaps = gaps.get(before..).unwrap_or_default().iter();
+        for &(first, last) in gaps.take_while(|(first, _)| *first <= file.end) {
             let start = file.start.max(first);
-            let end = file.end.min(last.saturating_add(1));
-            if start < end {
-                left_out.push((start, end - start));
-            }
+            left_out.push((start, (file.end.min(last) - start).saturating_add(1)));
         }
     }
     left_out

@@ -25,6 +25,9 @@ const CHECKSUM_SIZE: u64 = 4;
 const LARGEST_CHUNK: u64 = 64 << 10;
 /// After the stream AVML writes its size.
 const TRAILER_SIZE: u64 = 8;
+/// How many times its stored size a chunk may decode to: its header, its checksum and an empty
+/// stream are the least that is stored.
+pub(super) const MOST_TIMES: u64 = LARGEST_CHUNK / (CHUNK_HEADER_SIZE + CHECKSUM_SIZE);
 const CACHE_SIZE: usize = 16 << 20;
 /// From this many chunks on a read is done by several threads and passes the cache by.
 const BULK_CHUNKS: usize = 4;
@@ -43,7 +46,12 @@ pub(super) struct SnappyFrames {
     /// By the offset in the range.
     chunks: RangeMap<Chunk>,
     size: u64,
-    cache: PageCache,
+    cache: Arc<PageCache>,
+}
+
+/// A cache of decoded chunks for all ranges of an image.
+pub(super) fn new_cache() -> Arc<PageCache> {
+    Arc::new(PageCache::new(CACHE_SIZE, LARGEST_CHUNK as usize))
 }
 
 /// Finds the chunks of a stream that decodes to `size` bytes, and where in the file it ends.
@@ -51,6 +59,7 @@ pub(super) fn index(
     source: &Arc<dyn Source>,
     start: u64,
     size: u64,
+    cache: &Arc<PageCache>,
 ) -> Result<(SnappyFrames, u64)> {
     let mut chunks = Vec::new();
     let mut at = start;
@@ -95,7 +104,7 @@ pub(super) fn index(
         source: source.clone(),
         chunks: RangeMap::default().overlaid(chunks),
         size: decoded,
-        cache: PageCache::new(CACHE_SIZE, LARGEST_CHUNK as usize),
+        cache: cache.clone(),
     };
     Ok((frames, at.saturating_add(TRAILER_SIZE)))
 }
@@ -127,7 +136,8 @@ impl SnappyFrames {
     /// Reads within one chunk, unless it is damaged.
     fn read_in_chunk(&self, chunk: &Range<Chunk>, at: u64, buffer: &mut [u8]) -> bool {
         let within = (at - chunk.origin) as usize;
-        if self.cache.read(chunk.origin, within, buffer) {
+        let number = chunk.value.offset;
+        if self.cache.read(number, within, buffer) {
             return true;
         }
         let mut bytes = vec![0; (chunk.end - chunk.origin) as usize + 1].into_boxed_slice();
@@ -137,7 +147,7 @@ impl SnappyFrames {
         if let Some(wanted) = bytes.get(within..within + buffer.len()) {
             buffer.copy_from_slice(wanted);
         }
-        self.cache.insert(chunk.origin, bytes);
+        self.cache.insert(number, bytes);
         true
     }
 }

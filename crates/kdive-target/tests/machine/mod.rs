@@ -23,6 +23,11 @@ pub const INFO_PAGE: usize = 31;
 /// Where the identity of the kernel is, `init_uts_ns`.
 const IDENTITY: usize = 0x2_0000;
 
+/// Where the program header of an ELF file is, made with `many`, that a load of this index has.
+pub fn program_header(load: usize) -> usize {
+    128 + 56 * (1 + load)
+}
+
 /// The physical memory: page tables in pages 1 to 4, then pages of differing content.
 pub fn memory() -> Vec<u8> {
     let mut bytes = vec![0; PAGES * PAGE];
@@ -53,7 +58,8 @@ pub fn memory() -> Vec<u8> {
     bytes
 }
 
-fn note(name: &str, kind: u32, description: &[u8]) -> Vec<u8> {
+/// An ELF note.
+pub fn note(name: &str, kind: u32, description: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend((name.len() as u32 + 1).to_le_bytes());
     bytes.extend((description.len() as u32).to_le_bytes());
@@ -235,6 +241,18 @@ fn presence(page: usize) -> (bool, bool) {
 }
 
 impl Kdump {
+    /// The same with one bitmap, of as many pages as fill the one block that there is of it.
+    pub fn build_with_one_bitmap(&self) -> Vec<u8> {
+        let mut file = self.build();
+        let pages = PAGE * 8;
+        for (at, number) in [(424 + 4 * 3, 1), (424 + 4 * 4, pages), (PAGE + 96, pages)] {
+            file[at..at + 4].copy_from_slice(&(number as u32).to_le_bytes());
+        }
+        // The second bitmap and the descriptors move up; what they describe stays where it is.
+        file.copy_within(3 * PAGE..5 * PAGE, 2 * PAGE);
+        file
+    }
+
     pub fn build(&self) -> Vec<u8> {
         let memory = memory();
         let mut file = vec![0; 4 * PAGE];
@@ -306,15 +324,21 @@ impl Kdump {
 
 /// The flattened form of a dump, in chunks out of order.
 pub fn flatten(dump: &[u8]) -> Vec<u8> {
+    let chunks = dump.chunks(3000).zip((0..).step_by(3000));
+    let (odd, even): (Vec<_>, Vec<_>) = chunks
+        .map(|(chunk, offset)| (offset, chunk))
+        .partition(|(offset, _)| offset % 6000 != 0);
+    flatten_chunks(&[odd, even].concat())
+}
+
+/// A flattened dump of these chunks, each given with its offset in the dump.
+pub fn flatten_chunks(chunks: &[(u64, &[u8])]) -> Vec<u8> {
     let mut bytes = b"makedumpfile\0\0\0\0".to_vec();
     bytes.extend(1_i64.to_be_bytes());
     bytes.extend(1_i64.to_be_bytes());
     bytes.resize(4096, 0);
-    let chunks: Vec<(usize, &[u8])> = dump.chunks(3000).enumerate().collect();
-    let odd = chunks.iter().filter(|(index, _)| index % 2 == 1);
-    let even = chunks.iter().filter(|(index, _)| index % 2 == 0);
-    for (index, chunk) in odd.chain(even) {
-        bytes.extend((index * 3000).to_be_bytes());
+    for (offset, chunk) in chunks {
+        bytes.extend(offset.to_be_bytes());
         bytes.extend(chunk.len().to_be_bytes());
         bytes.extend(*chunk);
     }
@@ -323,7 +347,7 @@ pub fn flatten(dump: &[u8]) -> Vec<u8> {
 }
 
 /// The header of a range of `LiME` and AVML.
-fn range_header(magic: &str, version: u32, start: usize, size: usize) -> Vec<u8> {
+pub fn range_header(magic: &str, version: u32, start: usize, size: usize) -> Vec<u8> {
     let mut header = magic.as_bytes().to_vec();
     header.extend(version.to_le_bytes());
     header.extend((start as u64).to_le_bytes());
