@@ -36,7 +36,13 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError(
             "there is no cache: KDIVE_CACHE=off, or there is no home; set KDIVE_CACHE to a folder"
         )
-    return options.action(options)
+    try:
+        return options.action(options)
+    except (PermissionError, NotADirectoryError) as error:
+        raise UserError(
+            f"cannot use the cache: {error.filename}: {error.strerror}; "
+            "set KDIVE_CACHE to a folder of your own"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -255,18 +255,35 @@ impl IndexCache {
         self.directory.join(name).with_extension(kind.extension())
     }
 
-    /// The saved item of a build ID. The error says why there is one that can't be used.
+    /// The saved item of a build ID. The error says why there was one that can't be used.
     pub fn load(
         &self,
         kind: ItemKind,
         build_id: &[u8],
     ) -> std::result::Result<Option<Saved>, String> {
         let path = self.path(kind, build_id);
-        let saved = map(&path, kind)?;
-        if saved.is_some() {
-            mark_used(&path);
+        match map(&path, kind) {
+            Ok(Some(saved)) => {
+                mark_used(&path);
+                Ok(Some(saved))
+            }
+            Ok(None) => Ok(None),
+            Err(reason) => self.refuse(kind, build_id, reason).map(|()| None),
         }
-        Ok(saved)
+    }
+
+    /// Removes an item that can't be used; the error is `reason`. It is none where nothing can be
+    /// removed: there nothing can be replaced either, and nobody wants to be told each time.
+    pub(crate) fn refuse(
+        &self,
+        kind: ItemKind,
+        build_id: &[u8],
+        reason: String,
+    ) -> std::result::Result<(), String> {
+        match fs::remove_file(self.path(kind, build_id)) {
+            Ok(()) => Err(reason),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Saves an item, and removes old ones if there are too many.
@@ -286,10 +303,7 @@ impl IndexCache {
         if let Err(source) = written {
             // It may not even exist; then there is nothing to be removed.
             let _ = fs::remove_file(&temporary);
-            return Err(Error::Io {
-                path: temporary,
-                source,
-            });
+            return Err(io_error(source));
         }
         self.prune(self.size_limit)?;
         Ok(())

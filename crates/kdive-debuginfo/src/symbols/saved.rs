@@ -59,7 +59,9 @@ impl SymbolTable {
         };
         match self.read(&saved) {
             Some(records) => Ok(Some(records)),
-            None => Err("the file has changed".to_owned()),
+            None => cache
+                .refuse(ItemKind::Symbols, key, "the file has changed".to_owned())
+                .map(|()| None),
         }
     }
 

@@ -162,7 +162,9 @@ impl DwarfFile {
             Some((cache, build_id)) => match cache.load(ItemKind::Index, build_id) {
                 Ok(Some(saved)) => match file.load(&saved) {
                     Some(()) => Ok(true),
-                    None => Err("the file has changed".to_owned()),
+                    None => cache
+                        .refuse(ItemKind::Index, build_id, "the file has changed".to_owned())
+                        .map(|()| false),
                 },
                 Ok(None) => Ok(false),
                 Err(reason) => Err(reason),
