@@ -274,6 +274,32 @@ def test_files_are_opened_through_procfs_only_if_they_may_be(deleted: int, is_tr
     assert statuses(main) == ((Status.HAVE,) * 2 if is_tried else (Status.WANT,) * 2)
 
 
+@pytest.mark.parametrize(
+    ("procfs", "name"), [(True, True), (True, False), (False, True), (False, False)]
+)
+def test_a_running_program_is_found_through_procfs_and_by_its_name(
+    process: int, procfs: bool, name: bool
+) -> None:
+    prog = kdive.Program()
+    prog.set_pid(process)
+    modules = [module for module, _ in prog.loaded_modules()]
+    assert {statuses(module) for module in modules} == {(Status.WANT,) * 2}
+    main = prog.main_module()
+    options = kdive.DebugInfoOptions(try_procfs=procfs, try_module_name=name)
+    prog.find_standard_debug_info(modules, options)
+    assert statuses(main) == ((Status.HAVE,) * 2 if procfs or name else (Status.WANT,) * 2)
+    assert main.loaded_file_path == (main.name if procfs or name else None)
+
+
+def test_files_that_are_given_are_all_that_is_loaded(process: int, executable: Path) -> None:
+    prog = kdive.Program()
+    prog.set_pid(process)
+    prog.load_debug_info([executable])
+    wanted = {module.name: statuses(module) for module in prog.modules()}
+    assert wanted.pop(str(executable)) == (Status.HAVE,) * 2
+    assert set(wanted.values()) == {(Status.WANT,) * 2}
+
+
 @pytest.mark.parametrize("is_tried", [True, False])
 def test_the_name_of_a_module_is_tried_only_if_it_may_be(program: Path, is_tried: bool) -> None:
     prog = kdive.Program()

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
-from kdive import Architecture, FaultError, Object, Program, StackTrace
+from kdive import Architecture, DebugInfoOptions, FaultError, Object, Program, StackTrace
 from kdive.helpers.linux.fs import d_path
 from kdive.helpers.linux.mm import access_remote_vm, cmdline, for_each_vma
 from kdive.helpers.linux.pid import for_each_task_in_group
@@ -187,6 +187,8 @@ def task_program(task: Object, debug_files: Sequence[str | os.PathLike[str]] = (
         start, end = area.vm_start.value_(), area.vm_end.value_()
         program.add_memory_segment(start, end - start, read)
     program.load_debug_info(debug_files)
+    where_mapped = DebugInfoOptions(directories=(), try_debug_link=False)
+    program.find_standard_debug_info(program.modules(), where_mapped)
     return program
 
 

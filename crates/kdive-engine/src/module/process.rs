@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kdive_target::{Target, TargetKind};
+use kdive_target::Target;
 
 use super::{Module, ModuleKind};
 use crate::Result;
@@ -65,10 +65,6 @@ pub(crate) fn loaded_modules(
         if is_new {
             module.set_address_ranges(Some(vec![(start, end)]));
             module.set_build_id(read_build_id(program, start));
-            if target.kind == TargetKind::Process || std::path::Path::new(&name).exists() {
-                // A file that is gone or replaced is not taken; finders may still have it.
-                let _ = module.try_file(name.as_ref(), false);
-            }
         }
         found.push((module, is_new));
     }
