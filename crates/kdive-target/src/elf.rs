@@ -35,6 +35,18 @@ pub(crate) struct Load {
     pub memory_size: u64,
 }
 
+impl Load {
+    /// The part that is in the first `size` bytes of the file.
+    pub fn present(self, size: u64) -> Self {
+        let present = self.file_size.min(size.saturating_sub(self.offset));
+        Self {
+            file_size: present,
+            memory_size: present,
+            ..self
+        }
+    }
+}
+
 /// Whether a file starts like an ELF file.
 pub(crate) fn is_elf(start: &[u8]) -> bool {
     start.starts_with(b"\x7fELF")
@@ -127,7 +139,8 @@ struct Header {
 }
 
 impl Header {
-    /// Where the content of the sections ends that the file has; QEMU writes one after all memory.
+    /// Where the sections end, their table and the content of the first ones: gdb writes the table
+    /// after all memory, QEMU a section.
     fn sections_end(&self, source: &dyn Source, platform: Platform) -> Result<u64> {
         const NULL: u32 = 0;
         const NO_BITS: u32 = 8;
@@ -140,15 +153,16 @@ impl Header {
         if self.sections == 0 || self.section_size == 0 {
             return Ok(0);
         }
-        let table_size = u64::from(self.section_count.min(MOST)) * u64::from(self.section_size);
-        let table = source.read_up_to(self.sections, table_size)?;
+        let size_of = |count: u16| u64::from(count) * u64::from(self.section_size);
+        let table = source.read_up_to(self.sections, size_of(self.section_count.min(MOST)))?;
         let end = |entry| {
             let fields = fields(entry, platform);
             let has_content = !matches!(fields.u32(kind)?, NULL | NO_BITS);
             has_content.then_some(fields.word(offset)?.saturating_add(fields.word(size)?))
         };
         let ends = table.chunks_exact(self.section_size.into()).filter_map(end);
-        Ok(ends.max().unwrap_or(0))
+        let table_end = self.sections.saturating_add(size_of(self.section_count));
+        Ok(ends.fold(table_end, u64::max))
     }
 
     fn segment_count(&self, source: &dyn Source, platform: Platform) -> Result<u64> {

@@ -142,6 +142,71 @@ fn what_a_truncated_dump_has_is_readable() {
     }
 }
 
+#[test]
+fn what_is_in_a_file_twice_may_be_cut_off_once() {
+    let memory = machine::memory();
+    let load = |start: usize, end: usize| machine::Load {
+        virtual_address: 0,
+        physical_address: (start * PAGE) as u64,
+        memory_size: ((end - start) * PAGE) as u64,
+        bytes: &memory[start * PAGE..end * PAGE],
+    };
+    let bytes = machine::elf(
+        &machine::kernel_notes(),
+        &[load(20, 40), load(0, PAGES)],
+        false,
+    );
+    let without = |pages: usize| {
+        let file = machine::file(&bytes[..bytes.len() - pages * PAGE]);
+        open(file.path(), &OpenOptions::default()).unwrap()
+    };
+    let read = |target: &kdive_target::Target, start: usize, pages: usize| {
+        let address = (start * PAGE) as u64;
+        target
+            .memory
+            .read_bytes(AddressSpace::Physical, address, pages * PAGE)
+    };
+    for (cut_off, readable) in [(PAGES - 5, 5), (PAGES + 5, 0)] {
+        let target = without(cut_off);
+        if readable > 0 {
+            assert_eq!(
+                read(&target, 0, readable).unwrap(),
+                memory[..readable * PAGE]
+            );
+        }
+        let twice = 20..if readable > 0 { 40 } else { 35 };
+        assert_eq!(
+            read(&target, twice.start, twice.len()).unwrap(),
+            memory[twice.start * PAGE..twice.end * PAGE]
+        );
+        for missing in [readable, 19, twice.end, PAGES - 1] {
+            let error = read(&target, missing, 1).unwrap_err().to_string();
+            assert!(
+                error.contains("beyond the end of the truncated file"),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// gdb writes a table of sections after all memory.
+#[test]
+fn a_table_of_sections_that_is_cut_off() {
+    let mut bytes = process();
+    let table = bytes.len() as u64;
+    bytes[40..48].copy_from_slice(&table.to_le_bytes());
+    bytes[60..62].copy_from_slice(&3_u16.to_le_bytes());
+    bytes.resize(bytes.len() + 3 * 64, 0);
+    let truncation = |bytes: &[u8]| {
+        let target = open(machine::file(bytes).path(), &OpenOptions::default());
+        target.unwrap().truncation.map(|it| it.to_string())
+    };
+    assert_eq!(truncation(&bytes), None);
+    let (whole, size) = (bytes.len(), bytes.len() - 1);
+    let expected = format!("only {size} of {whole} bytes are there");
+    assert_eq!(truncation(&bytes[..size]), Some(expected));
+}
+
 /// `KDIVE_DAMAGES=10000` makes so many damaged versions of each dump instead of a few.
 fn damages() -> usize {
     std::env::var("KDIVE_DAMAGES").map_or(200, |count| count.parse().unwrap())
@@ -349,6 +414,7 @@ fn foreign_files_are_refused_with_a_reason() {
         (b"\x7fELF", "header"),
         (b"KDUMP   ", "header"),
         (b"makedumpfile\0\0\0\0", "flattened"),
+        (&[b"EMiL", [9; 60].as_slice()].concat(), "first range"),
     ] {
         let file = machine::file(bytes);
         let error = open(file.path(), &OpenOptions::default())

@@ -287,6 +287,31 @@ fn excluded_pages_as_zeros() {
     assert_eq!(read.unwrap(), [0; 16]);
 }
 
+/// Whether a page was excluded is not known where that is cut off.
+#[test]
+fn bitmaps_that_are_cut_off() {
+    let whole = Kdump::default().build();
+    let options = OpenOptions {
+        excluded_pages: ExcludedPages::Zero,
+        ..OpenOptions::default()
+    };
+    // Half of either bitmap: eight pages in four bytes each.
+    for end in [2 * PAGE + 4, 3 * PAGE + 4] {
+        let file = machine::file(&whole[..end]);
+        let target = open(file.path(), &options).unwrap();
+        assert!(target.truncation.is_some());
+        for page in [40, EXCLUDED, PAGES - 1] {
+            let address = (page * PAGE) as u64;
+            let read = target.memory.read_u8(AddressSpace::Physical, address);
+            let error = read.unwrap_err().to_string();
+            assert!(
+                error.contains("beyond the end of the truncated file"),
+                "{error}"
+            );
+        }
+    }
+}
+
 #[test]
 fn split_dumps() {
     let part = |start, end| {
@@ -375,7 +400,7 @@ fn searching_a_dump() {
 #[test]
 fn images_of_physical_memory() {
     let mut raw = machine::memory();
-    raw.resize(1 << 20, 0);
+    raw.resize((1 << 20) + PAGE, 0);
     for (bytes, first_page) in [(raw, 0), (machine::lime(), 1), (machine::avml(), 1)] {
         let target = open_bytes(&bytes);
         assert_eq!(target.platform.architecture, Architecture::X86_64);
@@ -395,6 +420,18 @@ fn images_of_physical_memory() {
             let truncated = open_bytes(&bytes[..bytes.len() - PAGE]);
             assert!(truncated.remarks.iter().any(|it| it.contains("truncated")));
             check_memory(&truncated, 1..40);
+            // Within the header of a range, too.
+            let second = if bytes.starts_with(b"EMiL") {
+                39 * PAGE + 32 + 16
+            } else {
+                20
+            };
+            let truncated = open_bytes(&bytes[..second]);
+            assert!(truncated.truncation.is_some());
+        } else {
+            let truncated = open_bytes(&bytes[..bytes.len() - 100]);
+            let expected = format!("its end is missing after {} bytes", bytes.len() - 100);
+            assert_eq!(truncated.truncation.unwrap().to_string(), expected);
         }
     }
 }

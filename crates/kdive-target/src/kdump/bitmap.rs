@@ -55,15 +55,12 @@ impl Bitmap {
         })
     }
 
-    /// Whether a bit is set. Bits that the file doesn't have are not.
-    pub fn contains(&self, bit: u64) -> bool {
+    /// Whether a bit is set; `None` if the file doesn't have it.
+    pub fn get(&self, bit: u64) -> Option<bool> {
         let mut byte = [0];
-        bit < self.bits
-            && self
-                .source
-                .read_at(self.offset.saturating_add(bit / 8), &mut byte)
-                .is_ok_and(|count| count == 1)
-            && byte[0] >> (bit % 8) & 1 == 1
+        let at = self.offset.checked_add(bit / 8)?;
+        let count = self.source.read_at(at, &mut byte).ok()?;
+        (bit < self.bits && count == 1).then_some(byte[0] >> (bit % 8) & 1 == 1)
     }
 
     /// The number of set bits before a bit, if that bit is set.
@@ -109,7 +106,8 @@ impl Bitmap {
         }
     }
 
-    /// The set bits, in runs of first and number; `None` if there are more runs than `most`.
+    /// The set bits and those that the file doesn't have, in runs of first and number; `None` if
+    /// there are more runs than `most`.
     pub fn runs(&self, most: usize) -> Result<Option<Vec<(u64, u64)>>> {
         const STEP: u64 = 1 << 20;
         let mut runs: Vec<(u64, u64)> = Vec::new();
@@ -119,6 +117,7 @@ impl Bitmap {
             let offset = self.offset.saturating_add(at);
             let chunk = self.source.read_up_to(offset, STEP.min(bytes - at))?;
             if chunk.is_empty() {
+                extend(&mut runs, at * 8, self.bits - at * 8);
                 break;
             }
             for (index, &byte) in chunk.iter().enumerate() {
@@ -168,6 +167,17 @@ mod tests {
     use super::*;
     use crate::source::tests::MemorySource;
 
+    #[test]
+    fn bits_that_are_cut_off_may_be_set() {
+        let bitmap = Bitmap::counted(MemorySource::shared(vec![0x81, 0]), 0, 40).unwrap();
+        let runs = bitmap.runs(usize::MAX).unwrap();
+        assert_eq!(runs, Some(vec![(0, 1), (7, 1), (16, 24)]));
+        let bits = [0, 1, 7, 15, 16, 39, 40].map(|bit| bitmap.get(bit));
+        let (set, unset) = (Some(true), Some(false));
+        assert_eq!(bits, [set, unset, set, unset, None, None, None]);
+        assert_eq!((bitmap.rank(7), bitmap.rank(20)), (Some(1), None));
+    }
+
     proptest! {
         #[test]
         fn ranks_and_runs_count_the_bits(
@@ -183,7 +193,7 @@ mod tests {
             prop_assert_eq!(&found, &expected);
             for (rank, &bit) in expected.iter().enumerate() {
                 prop_assert_eq!(bitmap.rank(bit), Some(rank as u64));
-                prop_assert!(bitmap.contains(bit));
+                prop_assert_eq!(bitmap.get(bit), Some(true));
             }
             let runs = bitmap.runs(usize::MAX).unwrap().unwrap();
             let in_runs: Vec<u64> =

@@ -141,10 +141,10 @@ impl Part {
     /// The number of a page among the saved ones, or why it is not among them.
     fn rank(&self, page: u64) -> std::result::Result<u64, Missing> {
         self.saved.rank(page).ok_or_else(|| {
-            if self.in_memory.contains(page) {
-                Missing::Excluded
-            } else {
-                Missing::NoMemory
+            match (self.saved.get(page), self.in_memory.get(page)) {
+                (None, _) | (_, None) => Missing::CutOff,
+                (_, Some(true)) => Missing::Excluded,
+                (_, Some(false)) => Missing::NoMemory,
             }
         })
     }

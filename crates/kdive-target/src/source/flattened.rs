@@ -15,7 +15,8 @@ use crate::target::Truncation;
 const SIGNATURE: &[u8] = b"makedumpfile\0\0\0\0";
 const HEADER_SIZE: u64 = 4096;
 const CHUNK_HEADER_SIZE: u64 = 16;
-/// What nobody wrote between chunks, such as padding, reads as zeros; more than this is missing.
+/// What nobody wrote between the chunks of a whole stream, such as padding, reads as zeros; more than
+/// this is missing.
 const LARGEST_GAP: u64 = 1 << 20;
 
 /// A flattened dump, read as if it had been put in order.
@@ -91,7 +92,7 @@ impl Source for FlattenedSource {
             };
             let Some(chunk) = self.chunks.find(here) else {
                 let gap = self.chunks.next_start(here).map_or(0, |next| next - here);
-                if gap == 0 || gap > LARGEST_GAP {
+                if gap == 0 || gap > LARGEST_GAP || !self.is_complete {
                     break;
                 }
                 let count = rest.len().min(gap as usize);
@@ -169,6 +170,18 @@ pub(crate) mod tests {
         assert_eq!(flat.read_at(0, &mut buffer).unwrap(), 16);
         assert_eq!(&buffer[..16], b"01234\0\0\0abXYefgh");
         assert_eq!(flat.read_at(16, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn gaps_of_truncated_streams_may_be_what_is_missing() {
+        let whole = flatten(&[(0, b"01234567"), (12, b"abcdefgh"), (8, b"89AB")]);
+        let mut buffer = [0; 20];
+        assert_eq!(open(whole.clone()).read_at(0, &mut buffer).unwrap(), 20);
+        assert_eq!(&buffer, b"0123456789ABabcdefgh");
+        let flat = open(whole[..whole.len() - 30].to_vec());
+        assert_eq!(flat.read_at(0, &mut buffer).unwrap(), 8);
+        assert_eq!(flat.read_at(9, &mut buffer).unwrap(), 0);
+        assert_eq!(flat.read_at(13, &mut buffer).unwrap(), 7);
     }
 
     #[test]

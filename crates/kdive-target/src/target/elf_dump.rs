@@ -61,10 +61,22 @@ fn open_kernel(
             },
         }),
     };
-    let physical: Vec<Segment> = core
+    let truncation = (!kind.is_live())
+        .then(|| Truncation::of(&**source, core.size))
+        .flatten();
+    let mut physical: Vec<Load> = core
         .loads
         .iter()
         .filter(|load| load.physical_address != NO_PHYSICAL_ADDRESS)
+        .copied()
+        .collect();
+    if truncation.is_some() {
+        // What is in the file twice, as the kernel's image is, may be cut off once.
+        let present = physical.iter().map(|load| load.present(source.size()));
+        physical.extend(present.collect::<Vec<Load>>());
+    }
+    let physical: Vec<Segment> = physical
+        .iter()
         .map(|load| segment(load.physical_address, load))
         .collect();
     memory.add_segments(AddressSpace::Physical, &physical);
@@ -82,9 +94,6 @@ fn open_kernel(
         );
     }
     let is_searchable = !kind.is_live() && discovery::ends(&memory, &**source, 2);
-    let truncation = (!kind.is_live())
-        .then(|| Truncation::of(&**source, core.size))
-        .flatten();
     let target = KernelParts {
         kind,
         platform: core.platform,

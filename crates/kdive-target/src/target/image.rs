@@ -15,6 +15,7 @@ use crate::{AddressSpace, Architecture, ByteOrder, Memory, Platform, Result};
 const LIME: &[u8] = b"EMiL";
 const AVML: &[u8] = b"AVML";
 const HEADER_SIZE: u64 = 32;
+const PAGE: u64 = 4096;
 
 /// Whether a file starts like an image of `LiME` or AVML.
 pub(super) fn recognizes(start: &[u8]) -> bool {
@@ -24,16 +25,20 @@ pub(super) fn recognizes(start: &[u8]) -> bool {
 /// Whether a file may be a raw image, which has nothing to be recognized by.
 pub(super) fn may_be_raw(source: &dyn Source) -> bool {
     const SMALLEST: u64 = 1 << 20;
-    source.size() >= SMALLEST && source.size().is_multiple_of(4096)
+    source.size() >= SMALLEST
 }
 
-/// Opens a raw image: each byte of physical memory at the offset that is its address.
+/// Opens a raw image: each byte of physical memory at the offset that is its address. One that ends
+/// within a page was cut off; of others nobody can tell.
 pub(super) fn open_raw(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Target> {
     let memory = Memory::new();
     let reader = saved(source, 0, source.size());
     memory.add_segment(AddressSpace::Physical, 0, source.size(), Arc::new(reader));
     let is_searchable = discovery::ends(&memory, &**source, 2);
-    let target = into_target(source, memory, Vec::new(), is_searchable, options);
+    let mut target = into_target(source, memory, Vec::new(), is_searchable, options);
+    if !source.size().is_multiple_of(PAGE) {
+        target.truncation = Some(Truncation::without_end(source.path(), source.size()));
+    }
     if target.vmcoreinfo.is_none() && options.architecture.is_none() {
         return Err(source.damaged(
             "this is not a dump that kdive reads, nor a raw image of memory with VMCOREINFO in it; \
@@ -54,6 +59,13 @@ pub(super) fn open_ranges(source: &Arc<dyn Source>, options: &OpenOptions) -> Re
     while at < source.size() {
         let header = source.read_up_to(at, HEADER_SIZE)?;
         let Some(range) = RangeHeader::parse(&header) else {
+            if (header.len() as u64) < HEADER_SIZE {
+                truncation = Some(Truncation::without_end(source.path(), source.size()));
+                break;
+            }
+            if segments.is_empty() {
+                return Err(source.damaged("the header of the image's first range is damaged"));
+            }
             remarks.push(format!(
                 "the image is damaged or truncated: there is no header of a range at offset {at:#x}"
             ));
