@@ -2040,7 +2040,11 @@ class DebugInfoOptions:
     def try_supplementary(self, value: bool) -> None: ...
     @property
     def kernel_directories(self) -> tuple[str, ...]:
-        """Where the kernel and its modules are searched for; the empty path is the root."""
+        """Where the kernel and its modules are searched for.
+
+        A directory is one where a kernel was built, one like `/lib/modules/RELEASE`, or one like the root directory.
+        The empty path is the root directory, with `directories`.
+        """
 
     @kernel_directories.setter
     def kernel_directories(self, value: Iterable[str]) -> None: ...

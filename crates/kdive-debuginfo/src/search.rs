@@ -30,8 +30,9 @@ pub enum WantedKind<'a> {
     KernelModule {
         /// `uname -r`.
         release: &'a str,
-        /// The path of the module below `/lib/modules/RELEASE`; see [`module_path`].
-        path: &'a Path,
+        /// The path of the module below `/lib/modules/RELEASE`, if it is known; see
+        /// [`module_path`].
+        path: Option<&'a Path>,
     },
     /// A program or a shared library.
     Program {
@@ -48,19 +49,46 @@ pub struct SearchDirectories {
     /// Where the file that a debug link names is looked for: `$ORIGIN` stands for the directory of
     /// the file with the link, and the empty path for that directory below those in `debug`.
     pub debug_link: Vec<String>,
-    /// The root directory, `/` but for tests and containers.
-    pub root: PathBuf,
+    /// Where the kernel and its modules are looked for.
+    pub kernel: KernelDirectory,
 }
 
-impl Default for SearchDirectories {
-    fn default() -> SearchDirectories {
-        SearchDirectories {
-            debug: vec![PathBuf::from("/usr/lib/debug")],
-            debug_link: ["$ORIGIN", "$ORIGIN/.debug", ""]
-                .map(str::to_owned)
-                .to_vec(),
+/// A directory with a kernel and its modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelDirectory {
+    /// It is laid out like the root directory; unless it is that, it may also be a directory like
+    /// `/lib/modules/RELEASE` or the one that a kernel was built in.
+    pub root: PathBuf,
+    /// Directories of debug information that mirror `root`.
+    pub debug: Vec<PathBuf>,
+    /// The directory of the release's modules.
+    pub modules: PathBuf,
+}
+
+impl KernelDirectory {
+    /// The one of this machine.
+    pub fn of_machine(release: &str, debug: Vec<PathBuf>) -> KernelDirectory {
+        KernelDirectory {
             root: PathBuf::from("/"),
+            debug,
+            modules: Path::new("/lib/modules").join(release),
         }
+    }
+
+    /// The directories of modules of a release, with debug information first.
+    pub fn module_directories(&self, release: &str) -> Vec<PathBuf> {
+        let mut directories: Vec<PathBuf> = self
+            .debug
+            .iter()
+            .flat_map(|debug| ["lib/modules", "usr/lib/modules"].map(|below| debug.join(below)))
+            .map(|modules| modules.join(release))
+            .collect();
+        directories.push(self.modules.clone());
+        directories
+    }
+
+    fn is_of_machine(&self) -> bool {
+        self.root == Path::new("/")
     }
 }
 
@@ -81,9 +109,15 @@ pub fn debug_file_paths(
         paths.extend(debug_link_paths(file, link, directories));
     }
     match wanted.kind {
-        WantedKind::Kernel { release } => paths.extend(kernel_paths(release, directories)),
-        WantedKind::KernelModule { release, path } => {
-            paths.extend(kernel_module_paths(release, path, directories));
+        WantedKind::Kernel { release } => {
+            paths.extend(kernel_paths(release, &directories.kernel));
+        }
+        WantedKind::KernelModule { path: None, .. } => {}
+        WantedKind::KernelModule {
+            release,
+            path: Some(path),
+        } => {
+            paths.extend(kernel_module_paths(release, path, &directories.kernel));
         }
         WantedKind::Program { path } => {
             paths.extend(
@@ -172,9 +206,13 @@ pub fn supplementary_paths(
 
 /// Debian and Ubuntu (`boot/vmlinux-RELEASE`), Fedora, RHEL and SUSE (`lib/modules/…`), and what
 /// installing a kernel by hand leaves.
-fn kernel_paths(release: &str, directories: &SearchDirectories) -> Vec<PathBuf> {
+fn kernel_paths(release: &str, directory: &KernelDirectory) -> Vec<PathBuf> {
+    let root = &directory.root;
     let mut paths = Vec::new();
-    for debug in &directories.debug {
+    if !directory.is_of_machine() {
+        paths.extend([root.join("build/vmlinux"), root.join("vmlinux")]);
+    }
+    for debug in &directory.debug {
         paths.push(debug.join(format!("boot/vmlinux-{release}")));
         paths.push(debug.join(format!("boot/vmlinux-{release}.debug")));
         for prefix in ["lib/modules", "usr/lib/modules"] {
@@ -183,22 +221,16 @@ fn kernel_paths(release: &str, directories: &SearchDirectories) -> Vec<PathBuf> 
             paths.push(modules.join("vmlinux.debug"));
         }
     }
-    let root = &directories.root;
     paths.push(root.join(format!("boot/vmlinux-{release}")));
-    let modules = root.join("lib/modules").join(release);
-    paths.push(modules.join("build/vmlinux"));
-    paths.push(modules.join("vmlinux"));
+    paths.push(directory.modules.join("build/vmlinux"));
+    paths.push(directory.modules.join("vmlinux"));
     paths
 }
 
-fn kernel_module_paths(
-    release: &str,
-    path: &Path,
-    directories: &SearchDirectories,
-) -> Vec<PathBuf> {
+fn kernel_module_paths(release: &str, path: &Path, directory: &KernelDirectory) -> Vec<PathBuf> {
     let uncompressed = without_compression(path);
     let mut paths = Vec::new();
-    for debug in &directories.debug {
+    for debug in &directory.debug {
         for prefix in ["lib/modules", "usr/lib/modules"] {
             let modules = debug.join(prefix).join(release);
             // Fedora, RHEL, SUSE; then Debian and Ubuntu.
@@ -206,14 +238,12 @@ fn kernel_module_paths(
             paths.push(modules.join(&uncompressed));
         }
     }
-    let modules = directories.root.join("lib/modules").join(release);
+    let modules = &directory.modules;
     paths.push(modules.join(path));
-    paths.extend([
-        modules.join(&uncompressed),
-        with_suffix(&modules.join(&uncompressed), ".xz"),
-        with_suffix(&modules.join(&uncompressed), ".zst"),
-        with_suffix(&modules.join(&uncompressed), ".gz"),
-    ]);
+    paths.push(modules.join(&uncompressed));
+    paths.extend(
+        [".xz", ".zst", ".gz"].map(|suffix| with_suffix(&modules.join(&uncompressed), suffix)),
+    );
     paths
 }
 
@@ -256,13 +286,28 @@ pub fn module_path<'a>(modules_dep: &'a str, name: &str) -> Option<&'a Path> {
 mod tests {
     use super::*;
 
-    fn paths(kind: WantedKind<'_>) -> Vec<String> {
+    fn directories(kernel: KernelDirectory) -> SearchDirectories {
+        SearchDirectories {
+            debug: vec![PathBuf::from("/usr/lib/debug")],
+            debug_link: ["$ORIGIN", "$ORIGIN/.debug", ""]
+                .map(str::to_owned)
+                .to_vec(),
+            kernel,
+        }
+    }
+
+    fn machine() -> SearchDirectories {
+        let debug = vec![PathBuf::from("/usr/lib/debug")];
+        directories(KernelDirectory::of_machine("6.1", debug))
+    }
+
+    fn paths(kind: WantedKind<'_>, directories: &SearchDirectories) -> Vec<String> {
         let wanted = WantedModule {
             kind,
             build_id: Some(&[0xab, 0xcd, 0x01]),
             debug_link: None,
         };
-        debug_file_paths(&wanted, &SearchDirectories::default())
+        debug_file_paths(&wanted, directories)
             .iter()
             .map(|path| path.display().to_string())
             .collect()
@@ -271,7 +316,7 @@ mod tests {
     #[test]
     fn a_kernel_is_looked_for_where_distributions_install_it() {
         assert_eq!(
-            paths(WantedKind::Kernel { release: "6.1" }),
+            paths(WantedKind::Kernel { release: "6.1" }, &machine()),
             [
                 "/usr/lib/debug/.build-id/ab/cd01.debug",
                 "/usr/lib/debug/boot/vmlinux-6.1",
@@ -288,26 +333,57 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_module_has_uncompressed_debug_information() {
-        let path = Path::new("kernel/fs/btrfs/btrfs.ko.xz");
-        let paths = paths(WantedKind::KernelModule {
-            release: "6.1",
-            path,
+    fn a_kernel_is_looked_for_in_a_directory_as_one_is_built_or_installed() {
+        let given = directories(KernelDirectory {
+            root: "/given".into(),
+            debug: vec!["/given/usr/lib/debug".into()],
+            modules: "/given/lib/modules/6.1".into(),
         });
         assert_eq!(
-            paths,
+            paths(WantedKind::Kernel { release: "6.1" }, &given),
             [
                 "/usr/lib/debug/.build-id/ab/cd01.debug",
-                "/usr/lib/debug/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.debug",
-                "/usr/lib/debug/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
-                "/usr/lib/debug/usr/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.debug",
-                "/usr/lib/debug/usr/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
-                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.xz",
-                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko",
-                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.zst",
-                "/lib/modules/6.1/kernel/fs/btrfs/btrfs.ko.gz",
+                "/given/build/vmlinux",
+                "/given/vmlinux",
+                "/given/usr/lib/debug/boot/vmlinux-6.1",
+                "/given/usr/lib/debug/boot/vmlinux-6.1.debug",
+                "/given/usr/lib/debug/lib/modules/6.1/vmlinux",
+                "/given/usr/lib/debug/lib/modules/6.1/vmlinux.debug",
+                "/given/usr/lib/debug/usr/lib/modules/6.1/vmlinux",
+                "/given/usr/lib/debug/usr/lib/modules/6.1/vmlinux.debug",
+                "/given/boot/vmlinux-6.1",
+                "/given/lib/modules/6.1/build/vmlinux",
+                "/given/lib/modules/6.1/vmlinux",
             ]
         );
+    }
+
+    /// Debian's and Fedora's modules end in `.ko.xz`, SUSE's and Ubuntu's in `.ko.zst`.
+    #[test]
+    fn a_compressed_module_has_uncompressed_debug_information() {
+        let below = |directory: &str, name: &str| format!("{directory}/kernel/fs/btrfs/{name}");
+        for suffix in ["", ".xz", ".zst", ".gz"] {
+            let path = format!("kernel/fs/btrfs/btrfs.ko{suffix}");
+            let kind = WantedKind::KernelModule {
+                release: "6.1",
+                path: Some(Path::new(&path)),
+            };
+            let mut expected = vec![
+                "/usr/lib/debug/.build-id/ab/cd01.debug".to_owned(),
+                below("/usr/lib/debug/lib/modules/6.1", "btrfs.ko.debug"),
+                below("/usr/lib/debug/lib/modules/6.1", "btrfs.ko"),
+                below("/usr/lib/debug/usr/lib/modules/6.1", "btrfs.ko.debug"),
+                below("/usr/lib/debug/usr/lib/modules/6.1", "btrfs.ko"),
+                format!("/lib/modules/6.1/{path}"),
+            ];
+            let others = ["btrfs.ko", "btrfs.ko.xz", "btrfs.ko.zst", "btrfs.ko.gz"];
+            for other in others.map(|name| below("/lib/modules/6.1", name)) {
+                if !expected.contains(&other) {
+                    expected.push(other);
+                }
+            }
+            assert_eq!(paths(kind, &machine()), expected);
+        }
     }
 
     #[test]
@@ -323,7 +399,7 @@ mod tests {
             debug_link: Some((file, &link)),
         };
         assert_eq!(
-            debug_file_paths(&wanted, &SearchDirectories::default()),
+            debug_file_paths(&wanted, &machine()),
             [
                 "/usr/bin/ls.debug",
                 "/usr/bin/.debug/ls.debug",
@@ -345,7 +421,7 @@ mod tests {
             debug_link: ["", "${ORIGIN}/symbols", "/all"]
                 .map(str::to_owned)
                 .to_vec(),
-            root: "/".into(),
+            ..machine()
         };
         assert_eq!(
             debug_link_paths(Path::new("/usr/bin/ls"), &link, &directories),

@@ -47,7 +47,7 @@ fn dumped(directory: &Path, source: &str, flags: &[&str]) -> Arc<Program> {
     program
         .set_target(open(&core, &OpenOptions::default()).unwrap())
         .unwrap();
-    program.load_debug_info(&[path], false, false).unwrap();
+    program.load_debug_info(&[path], true, false).unwrap();
     program
 }
 
@@ -298,7 +298,7 @@ fn threads_of_a_running_process() {
     program
         .set_target(open_process(child.0.id(), &OpenOptions::default()).unwrap())
         .unwrap();
-    program.load_debug_info(&[path], false, false).unwrap();
+    program.load_debug_info(&[path], true, false).unwrap();
     let threads = program.threads().unwrap();
     assert_eq!(threads.len(), 3);
     assert_eq!(threads[0].name().unwrap().as_deref(), Some("program"));

@@ -195,7 +195,9 @@ impl DebugInfoOptions {
         self.change(|options| options.try_supplementary = value.0);
     }
 
-    /// Where the kernel and its modules are searched for; the empty path is the root.
+    /// Where the kernel and its modules are searched for: directories where a kernel was built,
+    /// that are like `/lib/modules/RELEASE` or like the root directory. The empty path is the root
+    /// directory, with `directories`.
     #[getter]
     fn kernel_directories<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.get().kernel_directories)

@@ -40,7 +40,9 @@ pub struct DebugInfoOptions {
     pub try_reuse: bool,
     /// Whether supplementary files are searched for.
     pub try_supplementary: bool,
-    /// Where the kernel and its modules are searched for; the empty path is the root.
+    /// Where the kernel and its modules are searched for: directories where a kernel was built,
+    /// that are like `/lib/modules/RELEASE` or like the root directory. The empty path is the root
+    /// directory, with `directories`.
     pub kernel_directories: Vec<String>,
     /// How the files of kernel modules are found.
     pub try_kmod: KmodSearchMethod,

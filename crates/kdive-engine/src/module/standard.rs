@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use kdive_debuginfo::elf::{ElfFile, SupplementaryLink};
 use kdive_debuginfo::search::{
-    SearchDirectories, WantedKind, WantedModule, debug_file_paths, module_path, supplementary_paths,
+    KernelDirectory, SearchDirectories, WantedKind, WantedModule, debug_file_paths, module_path,
+    supplementary_paths,
 };
 
 use kdive_target::{AddressSpace, TargetKind};
@@ -43,7 +44,7 @@ impl Program {
         let roots: Vec<Root> = options
             .kernel_directories
             .iter()
-            .map(|directory| Root::new(directory, release.as_deref(), options.try_kmod))
+            .map(|directory| Root::new(directory, release.as_deref(), options))
             .collect();
         for module in modules {
             module.find_in_program(self, options);
@@ -159,16 +160,23 @@ fn procfs_places(pid: u32, module: &Module) -> Vec<PathBuf> {
     places
 }
 
-/// A directory that is laid out like the root directory, with the kernel modules in it.
+/// A directory with a kernel, and what kernel modules are in it.
 struct Root {
-    directory: PathBuf,
+    directory: KernelDirectory,
     modules_dep: Option<String>,
     walked: Vec<PathBuf>,
 }
 
 impl Root {
-    fn new(directory: &str, release: Option<&str>, method: KmodSearchMethod) -> Self {
-        let directory = PathBuf::from(if directory.is_empty() { "/" } else { directory });
+    /// The empty path stands for this machine.
+    fn new(path: &str, release: Option<&str>, options: &DebugInfoOptions) -> Self {
+        let directory = match path {
+            "" => {
+                let debug = options.directories.iter().map(PathBuf::from).collect();
+                KernelDirectory::of_machine(release.unwrap_or_default(), debug)
+            }
+            path => given_directory(Path::new(path), release),
+        };
         let mut root = Self {
             directory,
             modules_dep: None,
@@ -177,9 +185,10 @@ impl Root {
         let Some(release) = release else {
             return root;
         };
-        let modules = root.directory.join("lib/modules").join(release);
+        let method = options.try_kmod;
         if !matches!(method, KmodSearchMethod::None | KmodSearchMethod::Walk) {
-            root.modules_dep = std::fs::read_to_string(modules.join("modules.dep")).ok();
+            let list = root.directory.modules.join("modules.dep");
+            root.modules_dep = std::fs::read_to_string(list).ok();
         }
         let walks = match method {
             KmodSearchMethod::None | KmodSearchMethod::Depmod => false,
@@ -187,34 +196,50 @@ impl Root {
             KmodSearchMethod::Walk | KmodSearchMethod::DepmodAndWalk => true,
         };
         if walks {
-            walk(&modules, &modules, 0, &mut root.walked);
+            for directory in root.directory.module_directories(release) {
+                walk(&directory, 0, &mut root.walked);
+            }
         }
         root
     }
 
-    /// The path of a kernel module below `/lib/modules/RELEASE`.
-    fn kernel_module(&self, name: &str) -> Option<&Path> {
-        let listed = self
-            .modules_dep
-            .as_deref()
-            .and_then(|text| module_path(text, name));
-        listed.or_else(|| {
-            let wanted = name.replace('-', "_");
-            let is_wanted = |path: &&PathBuf| {
-                let file = path
-                    .file_name()
-                    .and_then(|file| file.to_str())
-                    .unwrap_or_default();
-                file.split_once(".ko")
-                    .is_some_and(|(stem, _)| stem.replace('-', "_") == wanted)
-            };
-            self.walked.iter().find(is_wanted).map(PathBuf::as_path)
+    /// The path of a kernel module below the directory of modules, as depmod listed it.
+    fn listed(&self, name: &str) -> Option<&Path> {
+        module_path(self.modules_dep.as_deref()?, name)
+    }
+
+    /// The files with the name of a kernel module.
+    fn walked(&self, name: &str) -> impl Iterator<Item = &PathBuf> {
+        let wanted = name.replace('-', "_");
+        self.walked.iter().filter(move |path| {
+            let file = path
+                .file_name()
+                .and_then(|file| file.to_str())
+                .unwrap_or_default();
+            file.split_once(".ko")
+                .is_some_and(|(stem, _)| stem.replace('-', "_") == wanted)
         })
     }
 }
 
-/// The files below `directory`, relative to `base`. What can't be read is passed over.
-fn walk(directory: &Path, base: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+/// A directory that was named: it has modules as the root directory has them or, as
+/// `/lib/modules/RELEASE` and one that a kernel was built in, anywhere.
+fn given_directory(path: &Path, release: Option<&str>) -> KernelDirectory {
+    let installed = release.and_then(|release| {
+        ["lib/modules", "usr/lib/modules"]
+            .map(|modules| path.join(modules).join(release))
+            .into_iter()
+            .find(|modules| modules.is_dir())
+    });
+    KernelDirectory {
+        root: path.to_owned(),
+        debug: vec![path.join("usr/lib/debug")],
+        modules: installed.unwrap_or_else(|| path.to_owned()),
+    }
+}
+
+/// The files below `directory`. What can't be read is passed over.
+fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return;
     };
@@ -222,12 +247,8 @@ fn walk(directory: &Path, base: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let path = entry.path();
         match entry.file_type() {
             // Links (`build`, `source`) are not followed.
-            Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => walk(&path, base, depth + 1, found),
-            Ok(kind) if kind.is_file() => {
-                if let Ok(path) = path.strip_prefix(base) {
-                    found.push(path.to_owned());
-                }
-            }
+            Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => walk(&path, depth + 1, found),
+            Ok(kind) if kind.is_file() => found.push(path),
             _ => {}
         }
     }
@@ -246,14 +267,13 @@ fn candidates(
         Some((path, link))
     });
     let name = PathBuf::from(module.name());
+    let listed = root.listed(module.name());
     let kind = match (module.kind(), release) {
         (ModuleKind::Main, Some(release)) => WantedKind::Kernel { release },
-        (ModuleKind::Relocatable { .. }, Some(release)) => {
-            match root.kernel_module(module.name()) {
-                Some(path) => WantedKind::KernelModule { release, path },
-                None => return Vec::new(),
-            }
-        }
+        (ModuleKind::Relocatable { .. }, Some(release)) => WantedKind::KernelModule {
+            release,
+            path: listed,
+        },
         _ => WantedKind::Program { path: &name },
     };
     let build_id = module.build_id();
@@ -265,9 +285,12 @@ fn candidates(
     let directories = SearchDirectories {
         debug: options.directories.iter().map(PathBuf::from).collect(),
         debug_link: options.debug_link_directories.clone(),
-        root: root.directory.clone(),
+        kernel: root.directory.clone(),
     };
     let mut paths = debug_file_paths(&wanted, &directories);
+    if listed.is_none() && matches!(module.kind(), ModuleKind::Relocatable { .. }) {
+        paths.extend(root.walked(module.name()).cloned());
+    }
     if !options.try_module_name {
         paths.retain(|path| *path != name);
     }
