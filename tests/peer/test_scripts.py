@@ -40,7 +40,7 @@ def compare(target: lab.Target, form: str) -> None:
     theirs = outputs(peer_python(), "drgn", target, form)
     ours = outputs(sys.executable, "kdive", target, form)
     for script in SCRIPTS:
-        assert theirs[script.stem].count("\n") >= 5, script
+        assert theirs[script.stem].count("\n") >= 3, script
         assert ours[script.stem] == theirs[script.stem], script
 
 

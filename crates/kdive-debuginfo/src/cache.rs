@@ -17,7 +17,7 @@ use memmap2::Mmap;
 use crate::{Error, Result};
 
 /// Changes whenever the meaning of what items hold changes.
-const FORMAT_VERSION: u32 = 5;
+const FORMAT_VERSION: u32 = 6;
 const MAGIC: &[u8; 8] = b"kdiveidx";
 /// Magic, version, checksum of the contents, length of the contents, layout of their records.
 const HEADER_LENGTH: usize = 8 + 4 + 4 + 8 + 8;

@@ -333,6 +333,13 @@ pub enum Location {
     Constant(ConstantValue),
     /// In thread-local storage, at this offset within that of its module.
     ThreadLocal(u64),
+    /// Where an expression of DWARF says, or in the pieces that it tells.
+    Expression {
+        /// An entry of the unit that the expression is of.
+        entry: TypeId,
+        /// Its operations.
+        operations: Vec<u8>,
+    },
     /// Nowhere, for this reason.
     Absent(AbsenceReason),
 }

@@ -93,6 +93,8 @@ pub(super) struct Abbreviation {
     pub(super) tag: u16,
     pub(super) has_children: bool,
     pub(super) is_declaration: bool,
+    /// Whether the entry says where its code is.
+    pub(super) has_code: bool,
     /// Where the name is from the start of the attributes, if it is an offset in `.debug_str` of
     /// 4 bytes and nothing before it varies in length: nearly all are.
     pub(super) name_at: Option<u16>,
@@ -266,6 +268,7 @@ impl Abbreviations {
             tag,
             has_children,
             is_declaration: seen.declaration,
+            has_code: seen.code_address,
             name_at,
             sibling_at,
             fixed,
@@ -364,8 +367,8 @@ impl Seen {
         }
     }
 
-    /// What the index keeps entries with `tag` as. Functions without code and variables that are
-    /// defined elsewhere are not kept.
+    /// What the index keeps entries with `tag` as. Functions and variables that are defined
+    /// elsewhere are not kept.
     fn entry_kind(&self, tag: u16) -> Option<EntryKind> {
         let tag = dw::DwTag(tag);
         if tag == dw::DW_TAG_namespace || tag == dw::DW_TAG_module {
@@ -385,7 +388,9 @@ impl Seen {
             dw::DW_TAG_typedef => Some(EntryKind::Typedef),
             dw::DW_TAG_base_type | dw::DW_TAG_unspecified_type => Some(EntryKind::Base),
             dw::DW_TAG_enumerator => Some(EntryKind::Enumerator),
-            dw::DW_TAG_subprogram if self.code_address => Some(EntryKind::Function),
+            dw::DW_TAG_subprogram if self.code_address || !self.declaration => {
+                Some(EntryKind::Function)
+            }
             dw::DW_TAG_variable if !self.declaration || self.constant => Some(EntryKind::Variable),
             // DWARF 4 writes static data members so.
             dw::DW_TAG_member if self.external && self.constant => Some(EntryKind::Variable),

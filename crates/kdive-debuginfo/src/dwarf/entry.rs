@@ -71,6 +71,14 @@ impl<'a> Entry<'a> {
         self.value(attribute)?.udata_value()
     }
 
+    /// A constant that may be negative, which clang writes as the number of 64 bits.
+    pub(super) fn signed(&self, attribute: dw::DwAt) -> Option<i64> {
+        match self.value(attribute)? {
+            AttributeValue::Sdata(value) => Some(value),
+            value => Some(value.udata_value()? as i64),
+        }
+    }
+
     pub(super) fn is_declaration(&self) -> bool {
         self.flag(dw::DW_AT_declaration)
     }

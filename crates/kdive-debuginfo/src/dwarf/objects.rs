@@ -102,14 +102,23 @@ fn variable_location(entry: &Entry<'_>) -> Result<Location> {
     }
 }
 
-/// Evaluates an expression that needs no registers and no memory.
+/// Where an expression says that an object is which is in one place of the program. Others are left
+/// to who can read memory.
 fn static_location(entry: &Entry<'_>, expression: Expression<Slice<'_>>) -> Result<Location> {
     let view = &entry.view;
     let failed = |error| entry.gimli_error(error);
     let mut operations = expression.operations(view.unit.encoding());
     let mut location = None;
     let mut constant = None;
-    while let Some(operation) = operations.next().map_err(failed)? {
+    loop {
+        let operation = match operations.next() {
+            Ok(Some(operation)) => operation,
+            Ok(None) => break,
+            Err(gimli::Error::InvalidExpression(_)) => {
+                return Ok(Location::Absent(AbsenceReason::NotImplemented));
+            }
+            Err(error) => return Err(failed(error)),
+        };
         location = match (operation, location) {
             (Operation::Address { address }, None) => Some(Location::Address(address)),
             (Operation::AddressIndex { index }, None) => Some(Location::Address(
@@ -133,7 +142,7 @@ fn static_location(entry: &Entry<'_>, expression: Expression<Slice<'_>>) -> Resu
             (Operation::ImplicitValue { data }, None) => Some(Location::Constant(
                 ConstantValue::Bytes(data.slice().to_vec()),
             )),
-            _ => return Ok(Location::Absent(AbsenceReason::NotImplemented)),
+            _ => return Ok(evaluated_elsewhere(entry, expression)),
         };
     }
     Ok(match location {
@@ -141,9 +150,16 @@ fn static_location(entry: &Entry<'_>, expression: Expression<Slice<'_>>) -> Resu
             Location::Address(entry.source.loaded_address(entry, address))
         }
         Some(location) => location,
-        None if constant.is_some() => Location::Absent(AbsenceReason::NotImplemented),
+        None if constant.is_some() => evaluated_elsewhere(entry, expression),
         None => Location::Absent(AbsenceReason::OptimizedOut),
     })
+}
+
+fn evaluated_elsewhere(entry: &Entry<'_>, expression: Expression<Slice<'_>>) -> Location {
+    Location::Expression {
+        entry: entry.id(),
+        operations: expression.0.slice().to_vec(),
+    }
 }
 
 /// The value of `DW_AT_const_value`.

@@ -159,8 +159,11 @@ fn compound(entry: &Entry<'_>) -> Result<Shape> {
     let size = if named.is_declaration() {
         None
     } else {
-        // A missing size is that of a structure without members.
-        Some(named.unsigned(dw::DW_AT_byte_size).unwrap_or(0))
+        match named.unsigned(dw::DW_AT_byte_size) {
+            Some(size) => Some(size),
+            None if !named.die.has_children() => Some(0),
+            None => return Err(named.bad("a structure has no size, or one that is no number")),
+        }
     };
     Ok(Shape::Compound {
         kind,
@@ -196,7 +199,7 @@ pub(super) fn members(entry: &Entry<'_>) -> Result<Vec<MemberDescription>> {
 }
 
 pub(super) fn member(entry: &Entry<'_>, is_base_class: bool) -> Result<MemberDescription> {
-    let bit_field_size = entry.unsigned(dw::DW_AT_bit_size);
+    let bit_field_size = entry.unsigned(dw::DW_AT_bit_size).filter(|&bits| bits > 0);
     let type_id = entry.type_id()?;
     let bit_offset = if let Some(offset) = entry.unsigned(dw::DW_AT_data_bit_offset) {
         offset
@@ -217,7 +220,8 @@ pub(super) fn member(entry: &Entry<'_>, is_base_class: bool) -> Result<MemberDes
         let start = bytes
             .checked_mul(8)
             .ok_or_else(|| entry.bad("a member is too far away"))?;
-        match (entry.unsigned(dw::DW_AT_bit_offset), bit_field_size) {
+        // A bit field of a packed structure may start before its storage unit.
+        match (entry.signed(dw::DW_AT_bit_offset), bit_field_size) {
             (Some(bit_offset), Some(bit_size)) => {
                 old_bit_field_offset(entry, type_id, start, bit_offset, bit_size)?
             }
@@ -240,11 +244,11 @@ fn old_bit_field_offset(
     entry: &Entry<'_>,
     type_id: Option<TypeId>,
     start: u64,
-    bit_offset: u64,
+    bit_offset: i64,
     bit_size: u64,
 ) -> Result<u64> {
     if byte_order(entry) == ByteOrder::Big {
-        return Ok(start.wrapping_add(bit_offset));
+        return Ok(start.wrapping_add_signed(bit_offset));
     }
     let storage_size = match (entry.unsigned(dw::DW_AT_byte_size), type_id) {
         (Some(size), _) => size,
@@ -255,7 +259,7 @@ fn old_bit_field_offset(
     // intermediate result only.
     Ok(start
         .wrapping_add(storage_size.wrapping_mul(8))
-        .wrapping_sub(bit_offset)
+        .wrapping_sub(bit_offset as u64)
         .wrapping_sub(bit_size))
 }
 
@@ -282,7 +286,10 @@ fn enumeration(entry: &Entry<'_>) -> Result<Shape> {
         return Ok(Shape::Enum { tag, integer: None });
     }
     let integer = match (named.type_id()?, named.unsigned(dw::DW_AT_byte_size)) {
-        (Some(id), _) => EnumInteger::Type(id),
+        (Some(_), _) => match integer_behind(named)? {
+            Some(integer) => EnumInteger::Type(integer.id()),
+            None => return Err(named.bad("the type of an enumeration is not an integer")),
+        },
         (None, Some(size)) => {
             let is_signed = enumerators(named)?
                 .iter()
@@ -318,19 +325,35 @@ pub(super) fn enumerators(entry: &Entry<'_>) -> Result<Vec<EnumeratorDescription
     Ok(enumerators)
 }
 
-/// The size of the integer behind an enumeration, if it can be negative.
-pub(super) fn signed_size(entry: &Entry<'_>) -> Result<Option<u64>> {
+/// The integer type that an enumeration says to be stored as, behind its typedefs and qualifiers.
+fn integer_behind<'a>(entry: &Entry<'a>) -> Result<Option<Entry<'a>>> {
     let mut id = entry.type_id()?;
     for _ in 0..GREATEST_QUALIFIER_CHAIN {
         let Some(current) = id else { return Ok(None) };
         let next = entry.source.entry(current)?;
-        if let Some(AttributeValue::Encoding(encoding)) = next.value(dw::DW_AT_encoding) {
-            let is_signed = matches!(encoding, dw::DW_ATE_signed | dw::DW_ATE_signed_char);
-            return Ok(next.unsigned(dw::DW_AT_byte_size).filter(|_| is_signed));
+        if next.tag() == dw::DW_TAG_base_type {
+            return Ok(Some(next));
+        }
+        if next.tag() != dw::DW_TAG_typedef && qualifier(next.tag()).is_none() {
+            return Ok(None);
         }
         id = next.type_id()?;
     }
     Ok(None)
+}
+
+/// The size of the integer behind an enumeration, if it can be negative.
+pub(super) fn signed_size(entry: &Entry<'_>) -> Result<Option<u64>> {
+    let Some(integer) = integer_behind(entry)? else {
+        return Ok(None);
+    };
+    let is_signed = matches!(
+        integer.value(dw::DW_AT_encoding),
+        Some(AttributeValue::Encoding(
+            dw::DW_ATE_signed | dw::DW_ATE_signed_char
+        ))
+    );
+    Ok(integer.unsigned(dw::DW_AT_byte_size).filter(|_| is_signed))
 }
 
 fn pointer(entry: &Entry<'_>, kind: PointerKind) -> Result<Shape> {

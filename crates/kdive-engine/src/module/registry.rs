@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use kdive_debuginfo::elf::{ElfFile, ElfKind};
 
 use super::{DebugInfoOptions, Module, ModuleKind, kernel, process};
-use crate::program::{FinderRegistry, ObjectKinds, Program};
-use crate::types::Language;
+use crate::program::{FinderRegistry, Program};
 use crate::{Error, Result};
 
 /// Finds files for modules, and offers them with [`Module::try_file`].
@@ -312,18 +311,6 @@ impl Program {
         self.take_language_of_main()
     }
 
-    /// A program whose `main()` is written in C++ is looked into as C++.
-    fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
-        if !self.is_kernel()
-            && self.language() == Language::C
-            && let Some(main) = self.find_object_if_any("main", ObjectKinds::FUNCTION, None)?
-            && main.ty().language() == Language::Cpp
-        {
-            self.set_language(Language::Cpp);
-        }
-        Ok(())
-    }
-
     /// Offers a file to the modules with its build ID; whether one took it.
     fn offer(self: &Arc<Self>, file: &Arc<ElfFile>) -> Result<bool> {
         let mut is_used = false;
@@ -412,6 +399,9 @@ impl Module {
         }
         let file = Arc::new(file);
         let taken = self.try_elf(&file, force)?;
+        if taken {
+            self.program()?.take_language_of_main()?;
+        }
         Ok((taken, self.why_no_debug_file(&file)))
     }
 

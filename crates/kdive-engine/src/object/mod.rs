@@ -8,6 +8,7 @@ mod access;
 mod arithmetic;
 mod bits;
 mod convert;
+pub(crate) mod expression;
 mod format;
 mod literal;
 mod number;

@@ -11,6 +11,7 @@ use super::macros;
 use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolFinder, SymbolQuery, TypeFinder};
 use crate::Result;
 use crate::module::{ModuleKind, StandardFinder};
+use crate::object::expression::global_object;
 use crate::object::{AbsenceReason, Object};
 use crate::types::{ImportedTypes, Type};
 
@@ -255,6 +256,10 @@ impl ImportedTypes {
             },
             Location::Constant(value) => Self::constant(program, ty, value),
             Location::Absent(reason) => Object::absent(program, ty, reason, None),
+            Location::Expression { entry, operations } => match self.source().code() {
+                Some(code) => global_object(program, ty, code, entry, &operations),
+                None => Object::absent(program, ty, AbsenceReason::NotImplemented, None),
+            },
             Location::ThreadLocal(_) => {
                 Object::absent(program, ty, AbsenceReason::NotImplemented, None)
             }

@@ -21,6 +21,11 @@ pub(super) fn check_kind(ty: &Type, kinds: TypeKinds) -> Result<()> {
     }
 }
 
+fn is_only_declared(ty: &Type) -> Result<bool> {
+    let declarable = TypeKinds::STRUCT | TypeKinds::UNION | TypeKinds::CLASS | TypeKinds::ENUM;
+    Ok(declarable.contains(ty.kind().as_set()) && !ty.is_complete()?)
+}
+
 impl Program {
     /// The type that a name was found to mean before; nobody is asked and nothing is read.
     pub fn known_type(&self, name: &str) -> Option<Type> {
@@ -48,6 +53,14 @@ impl Program {
         }
         let ty = parse_type_name(self, name, file_name)?;
         let is_stable = self.types.asked().iter().all(|finder| finder.is_stable());
+        // Scripts ask for a type to learn whether the kernel has it, and headers declare those that
+        // it was built without. Behind a pointer, a declaration will do.
+        if is_stable && is_only_declared(&ty)? {
+            return Err(Error::NotFound {
+                name: name.to_owned(),
+                message: format!("could not find '{name}': it is only declared"),
+            });
+        }
         if file_name.is_none() && is_stable {
             self.cache.keep_type(name, &ty);
         }

@@ -13,6 +13,7 @@ mod lookup;
 mod macros;
 mod primitives;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 pub use finders::{FinderRegistry, ObjectFinder, SymbolFinder, SymbolQuery, TypeFinder};
@@ -37,6 +38,8 @@ pub struct Program {
     target: OnceLock<Target>,
     memory: OnceLock<Arc<Memory>>,
     language: RwLock<Language>,
+    /// Whether the language was set, and so follows no `main()`.
+    is_language_set: AtomicBool,
     types: FinderRegistry<dyn TypeFinder>,
     objects: FinderRegistry<dyn ObjectFinder>,
     symbols: FinderRegistry<dyn SymbolFinder>,
@@ -57,6 +60,7 @@ impl Program {
             target: OnceLock::new(),
             memory: OnceLock::new(),
             language: RwLock::new(Language::C),
+            is_language_set: AtomicBool::new(false),
             types: FinderRegistry::new("type finder"),
             objects: FinderRegistry::new("object finder"),
             symbols: FinderRegistry::new("symbol finder"),
@@ -183,8 +187,27 @@ impl Program {
         *self.language.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the language.
+    /// Sets the language. It stays the same whatever is loaded later.
     pub fn set_language(&self, language: Language) {
+        self.is_language_set.store(true, Ordering::Relaxed);
+        self.change_language(language);
+    }
+
+    /// A program whose `main()` is written in C++ is looked into as C++, unless another language
+    /// was set.
+    pub(crate) fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
+        if !self.is_kernel()
+            && !self.is_language_set.load(Ordering::Relaxed)
+            && self.language() == Language::C
+            && let Some(main) = self.find_object_if_any("main", ObjectKinds::FUNCTION, None)?
+            && main.ty().language() == Language::Cpp
+        {
+            self.change_language(Language::Cpp);
+        }
+        Ok(())
+    }
+
+    fn change_language(&self, language: Language) {
         *self
             .language
             .write()

@@ -11,9 +11,10 @@ use kdive_unwind::expression::{
 
 use super::scopes::{self, Call, Located, Passed, Variable};
 use super::{How, Inner, StackFrame, thread_storage};
-use crate::object::{AbsenceReason, Object, Place};
-use crate::program::{ObjectKinds, Program};
-use crate::types::{ImportedTypes, Type};
+use crate::object::expression::{absent, encoding_of, invalid, object_of};
+use crate::object::{Object, Place};
+use crate::program::ObjectKinds;
+use crate::types::ImportedTypes;
 use crate::{Error, Result};
 
 /// How many callers may be asked for the values at the entry of a function.
@@ -171,52 +172,11 @@ impl StackFrame {
             pointers: MAX_POINTERS,
             is_in_frame_base: false,
         };
-        let pieces = match expression::evaluate(expression, context.encoding(), &context, None) {
-            Ok(pieces) => pieces,
-            Err(reason) => return absent(reason),
-        };
-        if let [
-            Piece {
-                bit_size: None,
-                location: Location::Memory(address),
-                ..
-            },
-        ] = pieces.as_slice()
-        {
-            let object = Object::reference(program, ty, *address, 0, None)?;
-            return Ok((object.in_expression()?, None));
+        let (object, reason) = object_of(program, ty, expression, variable.encoding, &context)?;
+        match object.place() {
+            Place::Absent(_) => Ok((object, reason)),
+            _ => Ok((object.in_expression()?, reason)),
         }
-        let bits = ty.size()?.saturating_mul(8);
-        let value = match expression::assemble(&pieces, bits, &context) {
-            Ok(value) => value,
-            Err(reason) => return absent(reason),
-        };
-        let object = match &value.reason {
-            None => Object::from_bytes(program, ty, &value.bytes, 0, None)?,
-            Some(reason) => {
-                let kind = absence_of(reason);
-                Object::partial(program, ty, &value.bytes, value.unknown, kind)?
-            }
-        };
-        Ok((object.in_expression()?, value.reason))
-    }
-}
-
-/// An object without a value, and why it has none.
-fn absent(
-    program: &Arc<Program>,
-    ty: Type,
-    reason: Unavailable,
-) -> Result<(Object, Option<Unavailable>)> {
-    let kind = absence_of(&reason);
-    Object::absent(program, ty, kind, None).map(|object| (object, Some(reason)))
-}
-
-fn absence_of(reason: &Unavailable) -> AbsenceReason {
-    match reason {
-        Unavailable::Invalid(_) => AbsenceReason::NotImplemented,
-        Unavailable::Memory(_) => AbsenceReason::Other,
-        _ => AbsenceReason::OptimizedOut,
     }
 }
 
@@ -248,11 +208,7 @@ impl<'a> FrameContext<'a> {
     }
 
     fn encoding(&self) -> Encoding {
-        Encoding {
-            version: self.encoding.version,
-            address_size: self.encoding.address_size,
-            is_64_bit_dwarf: self.encoding.is_64_bit_dwarf,
-        }
+        encoding_of(self.encoding)
     }
 
     /// What the variable with this DIE is, or holds.
@@ -263,7 +219,7 @@ impl<'a> FrameContext<'a> {
             .pointed_to(self.entry, die, self.pc())
             .map_err(invalid)?;
         let ty = match target.type_id {
-            Some(id) => Some(self.located.types.get(Some(id)).map_err(engine_error)?),
+            Some(id) => Some(self.located.types.get(Some(id)).map_err(invalid)?),
             None => None,
         };
         let expression = match (target.value, ty.clone()) {
@@ -272,7 +228,7 @@ impl<'a> FrameContext<'a> {
                 return ImportedTypes::constant(program, ty, value)
                     .and_then(|object| object.to_bytes())
                     .map(PointedTo::Bytes)
-                    .map_err(engine_error);
+                    .map_err(invalid);
             }
             (VariableValue::Constant(ConstantValue::Bytes(bytes)), None) => {
                 return Ok(PointedTo::Bytes(bytes));
@@ -306,7 +262,7 @@ impl<'a> FrameContext<'a> {
                 None,
             ) => Ok(PointedTo::Bytes(bytes.clone())),
             (pieces, Some(ty)) => {
-                let bits = ty.size().map_err(engine_error)?.saturating_mul(8);
+                let bits = ty.size().map_err(invalid)?.saturating_mul(8);
                 expression::assemble(pieces, bits, self)?
                     .whole()
                     .map(PointedTo::Bytes)
@@ -334,14 +290,14 @@ impl<'a> FrameContext<'a> {
             .stacks()
             .scopes
             .locate(&self.inner.program, caller.lookup_pc())
-            .map_err(engine_error)?
+            .map_err(invalid)?
             .ok_or(Unavailable::EntryValue)?;
         let (Some(code), Some(function)) = (located.code(), located.scopes.last()) else {
             return Err(Unavailable::EntryValue);
         };
         let call = located
             .call()
-            .map_err(engine_error)?
+            .map_err(invalid)?
             .filter(|call| self.is_called_by(call, caller.how))
             .ok_or(Unavailable::EntryValue)?;
         let value = call
@@ -381,16 +337,6 @@ enum PointedTo {
     Bytes(Vec<u8>),
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn invalid(error: kdive_debuginfo::Error) -> Unavailable {
-    Unavailable::Invalid(error.to_string())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn engine_error(error: Error) -> Unavailable {
-    Unavailable::Invalid(error.to_string())
-}
-
 impl<'a> Context<'a> for FrameContext<'a> {
     fn register(&self, number: u16) -> Option<u64> {
         let register = self.inner.architecture?.by_dwarf(number)?;
@@ -413,7 +359,7 @@ impl<'a> Context<'a> for FrameContext<'a> {
         let expression = self
             .located
             .frame_base()
-            .map_err(engine_error)?
+            .map_err(invalid)?
             .ok_or(Unavailable::Missing("the frame base"))?;
         let context = FrameContext {
             is_in_frame_base: true,

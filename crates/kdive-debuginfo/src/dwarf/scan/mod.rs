@@ -265,7 +265,10 @@ impl<'a> Scanner<'a> {
                     }
                     _ => false,
                 };
-            let fingerprint = if kind.is_type() {
+            // What is inlined is described again wherever its header is included.
+            let is_repeated =
+                kind.is_type() || (kind == EntryKind::Function && !abbreviation.has_code);
+            let fingerprint = if is_repeated {
                 self.fingerprint(unit, &abbreviation, kind, &seen, attributes, &enclosing)
                     .map(|fingerprint| fingerprint.with(sibling_distance(unit, &seen, at)))
             } else {
