@@ -37,6 +37,12 @@ pub trait MemoryReader: Send + Sync {
         Some((first, last))
     }
 
+    /// What is wrong with how its bytes are stored, one sentence each, as far as that can be told
+    /// without reading them all.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The addresses among those left of the segment, given like for
     /// [`MemoryReader::next_readable`], whose bytes a truncated file should have and hasn't.
     fn cut_off(&self, first: u64, last: u64, offset: u64) -> Option<(u64, u64)> {
@@ -145,6 +151,17 @@ impl Memory {
             range.value.cut_off(range.start, range.end, offset)
         });
         cut_off.collect()
+    }
+
+    /// What is wrong with how memory is stored, one sentence each.
+    pub fn problems(&self, space: AddressSpace) -> Vec<String> {
+        let ranges = self.ranges(space).load();
+        let mut readers: Vec<&Arc<dyn MemoryReader>> = ranges.iter().map(|it| &it.value).collect();
+        readers.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        readers
+            .iter()
+            .flat_map(|reader| reader.problems())
+            .collect()
     }
 
     /// The addresses that no segment has, as first and last one of each range.

@@ -85,6 +85,9 @@ pub struct OpenOptions {
     /// Whether a page of a running target, once read, stays what it was. Every page that is
     /// looked at is kept in memory.
     pub snapshot: bool,
+    /// Asked now and then while memory is searched for VMCOREINFO, which takes long where there is
+    /// much; if true the search ends.
+    pub is_interrupted: Option<fn() -> bool>,
     /// Whether a dump whose file ends too early is an error. Otherwise it is a remark, and what is
     /// missing faults.
     pub refuse_truncated: bool,
@@ -188,6 +191,11 @@ fn open_sources(files: Vec<FileSource>, options: &OpenOptions) -> Result<Target>
     Ok(target)
 }
 
+/// Whether a file starts like QEMU's own state of a guest, as it is or with libvirt's header before.
+fn is_migration_stream(start: &[u8]) -> bool {
+    start.starts_with(b"QEVM") || start.starts_with(b"LibvirtQemudSave")
+}
+
 fn open_by_format(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result<Target> {
     let Some(first) = sources.first() else {
         return Err(Error::Format {
@@ -204,6 +212,11 @@ fn open_by_format(sources: &[Arc<dyn Source>], options: &OpenOptions) -> Result<
         elf_dump::open(first, options)
     } else if image::recognizes(&start) {
         image::open_ranges(first, options)
+    } else if is_migration_stream(&start) {
+        Err(first.damaged(
+            "this is a migration stream of QEMU, which `virsh dump` without --memory-only, `virsh \
+             save` and snapshots write; dump the guest with `virsh dump --memory-only`",
+        ))
     } else if image::may_be_raw(&**first) {
         image::open_raw(first, options)
     } else {

@@ -220,6 +220,7 @@ fn problems(target: &Target) -> Vec<String> {
     if target.threads.is_empty() {
         problems.push("the dump has no registers of any CPU".to_owned());
     }
+    problems.extend(target.memory.problems(AddressSpace::Physical));
     problems
 }
 

@@ -414,6 +414,8 @@ fn foreign_files_are_refused_with_a_reason() {
         (b"\x7fELF", "header"),
         (b"KDUMP   ", "header"),
         (b"makedumpfile\0\0\0\0", "flattened"),
+        (b"QEVM\0\0\0\x03\x07", "--memory-only"),
+        (b"LibvirtQemudSave\x02\0", "--memory-only"),
         (&[b"EMiL", [9; 60].as_slice()].concat(), "first range"),
     ] {
         let file = machine::file(bytes);

@@ -467,6 +467,23 @@ fn blocks_that_avml_left_out_are_like_excluded_pages() {
 }
 
 #[test]
+fn the_search_for_vmcoreinfo_can_be_interrupted() {
+    let mut image = machine::memory();
+    image.resize(1 << 20, 0);
+    let file = machine::file(&image);
+    let found = |is_interrupted| {
+        let options = OpenOptions {
+            architecture: Some(Architecture::X86_64),
+            is_interrupted: Some(is_interrupted),
+            ..OpenOptions::default()
+        };
+        open(file.path(), &options).unwrap().vmcoreinfo.is_some()
+    };
+    assert!(found(|| false));
+    assert!(!found(|| true));
+}
+
+#[test]
 fn dumps_without_vmcoreinfo_find_it_in_memory() {
     let memory = machine::memory();
     let mut other = memory[machine::INFO_PAGE * PAGE..][..PAGE].to_vec();

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use kdive_target::verify::{Verification, verify};
 use kdive_target::{ExcludedPages, OpenOptions, find_vmcoreinfo, open};
-use machine::{Codec, Kdump, PAGE, PAGES};
+use machine::{Codec, EXCLUDED, Kdump, NO_MEMORY, PAGE, PAGES};
 
 fn check(bytes: &[u8]) -> Verification {
     let file = machine::file(bytes);
@@ -53,6 +53,34 @@ fn lost_and_damaged_pages() {
     assert!(found.damages[0].reason.contains("does not decode"));
     assert!(found.damages[1].reason.contains("lost"));
     assert_eq!(found.readable_bytes, SAVED - 3 * page);
+}
+
+/// A bit too many or too few in the bitmap, and every page after it is that of another address.
+#[test]
+fn bitmaps_that_are_wrong() {
+    const CLEARED: usize = 20;
+    let more = "has more pages than there are descriptors";
+    let lacks = "lacks pages that there are descriptors of (1)";
+    let no_memory = "pages are saved that are no memory (1)";
+    for (page, expected) in [
+        (EXCLUDED, vec![more]),
+        (NO_MEMORY, vec![no_memory, more]),
+        (CLEARED, vec![lacks]),
+    ] {
+        let mut bytes = Kdump::default().build();
+        bytes[3 * PAGE + page / 8] ^= 1 << (page % 8);
+        let found = check(&bytes);
+        assert!(!found.is_sound());
+        let problems: Vec<&String> = found
+            .problems
+            .iter()
+            .filter(|it| it.contains("bitmap"))
+            .collect();
+        assert_eq!(problems.len(), expected.len(), "{problems:?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a program looks into, and how whole that is.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,22 @@ impl CoreDump {
         }
         .map_err(IntoPython::into_python)
     }
+}
+
+thread_local! {
+    /// What a handler of a signal raised while a dump was opened.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Runs the handlers of signals, and says whether one raised something: Ctrl-C does.
+fn is_interrupted() -> bool {
+    Python::attach(|py| match py.check_signals() {
+        Ok(()) => false,
+        Err(error) => {
+            RAISED.set(Some(error));
+            true
+        }
+    })
 }
 
 fn excluded_pages(name: &str) -> PyResult<ExcludedPages> {
@@ -120,10 +137,14 @@ impl Program {
             snapshot,
             excluded_pages: self::excluded_pages(excluded_pages)?,
             refuse_truncated: !allow_truncated,
+            is_interrupted: Some(is_interrupted),
             ..self.open_options()
         };
-        let target = py.detach(|| path.open(&options))?;
-        self.set_target(py, target)
+        let target = py.detach(|| path.open(&options));
+        if let Some(error) = RAISED.take() {
+            return Err(error);
+        }
+        self.set_target(py, target?)
     }
 
     /// Make the running kernel the target; needs the right to read `/proc/kcore`.

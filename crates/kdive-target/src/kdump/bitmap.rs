@@ -106,6 +106,26 @@ impl Bitmap {
         }
     }
 
+    /// The number of bits that are set here and not in another bitmap, as far as the file has both.
+    pub fn count_beyond(&self, other: &Self) -> Result<u64> {
+        const STEP: u64 = 1 << 20;
+        let bytes = self.bits.min(other.bits).div_ceil(8);
+        let mut count = 0;
+        let mut at = 0;
+        while at < bytes {
+            let size = STEP.min(bytes - at);
+            let read = |it: &Self| it.source.read_up_to(it.offset.saturating_add(at), size);
+            let (here, there) = (read(self)?, read(other)?);
+            if here.is_empty() || there.is_empty() {
+                break;
+            }
+            let beyond = here.iter().zip(&there).map(|(here, there)| here & !there);
+            count += beyond.map(|byte| u64::from(byte.count_ones())).sum::<u64>();
+            at += size;
+        }
+        Ok(count)
+    }
+
     /// The set bits and those that the file doesn't have, in runs of first and number; `None` if
     /// there are more runs than `most`.
     pub fn runs(&self, most: usize) -> Result<Option<Vec<(u64, u64)>>> {

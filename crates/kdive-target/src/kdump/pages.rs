@@ -27,20 +27,20 @@ const READ_AHEAD: RangeInclusive<u64> = 16..=256;
 /// No machine's memory is in more pieces.
 const MOST_RANGES: usize = 1 << 20;
 /// Where a page is stored, its size there and its codec.
-const DESCRIPTOR_SIZE: u64 = 24;
+pub(super) const DESCRIPTOR_SIZE: u64 = 24;
 
 /// One file of a dump.
-struct Part {
-    source: Arc<dyn Source>,
-    header: Header,
-    in_memory: Bitmap,
-    saved: Bitmap,
+pub(super) struct Part {
+    pub source: Arc<dyn Source>,
+    pub header: Header,
+    pub in_memory: Bitmap,
+    pub saved: Bitmap,
     /// The number of saved pages before those of this file.
     saved_before: u64,
     /// The offset of the page descriptors in the file.
-    descriptors: u64,
+    pub descriptors: u64,
     /// The offset of what is stored after the descriptors.
-    first_stored: u64,
+    pub first_stored: u64,
     /// The page there, once it was needed. makedumpfile and QEMU store one page of zeros first,
     /// which stands for all that are.
     first_page: OnceLock<Box<[u8]>>,
@@ -242,7 +242,7 @@ impl Part {
         Ok(expected)
     }
 
-    fn fields<'a>(&self, descriptor: &'a [u8]) -> Fields<'a> {
+    pub(super) fn fields<'a>(&self, descriptor: &'a [u8]) -> Fields<'a> {
         Fields {
             bytes: descriptor,
             order: self.header.order,
@@ -439,6 +439,10 @@ impl MemoryReader for KdumpPages {
             rest = later;
         }
         Ok(())
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.parts.iter().flat_map(Part::problems).collect()
     }
 
     fn read_at_hand(&self, address: u64, _offset: u64, buffer: &mut [u8]) -> bool {

@@ -36,17 +36,30 @@ pub(super) fn ends(memory: &Memory, source: &dyn Source, most: u64) -> bool {
 /// More than one may be valid: the memory of a crash kernel holds those of two kernels. Where they
 /// are too many to be true, only the first ones are given.
 pub fn find_vmcoreinfo(memory: &Memory) -> Vec<FoundVmCoreInfo> {
+    search_vmcoreinfo(memory, || false)
+}
+
+/// Like [`find_vmcoreinfo`], but gives what was found as soon as `is_interrupted` says so.
+pub(super) fn search_vmcoreinfo(
+    memory: &Memory,
+    is_interrupted: impl Fn() -> bool,
+) -> Vec<FoundVmCoreInfo> {
     const PAGE: u64 = 4096;
     const MOST: usize = 64;
     let pattern = Pattern::Bytes {
         bytes: b"OSRELEASE=".to_vec(),
         alignment: PAGE,
     };
-    Search::new(
+    let mut search = Search::new(
         Arc::new(memory.share_physical()),
         AddressSpace::Physical,
         pattern,
-    )
+    );
+    std::iter::from_fn(|| {
+        let goes_on = !is_interrupted();
+        goes_on.then(|| search.step()).flatten()
+    })
+    .flatten()
     .filter_map(|found| {
         let page = memory.read_bytes(AddressSpace::Physical, found.address, PAGE as usize);
         let info = VmCoreInfo::parse(&page.ok()?);

@@ -34,7 +34,7 @@ impl KernelParts {
             .or(self.vmcoreinfo.as_deref())
             .or_else(|| self.notes.vmcoreinfo())
             .map(VmCoreInfo::parse)
-            .or_else(|| self.discover(&mut notices))
+            .or_else(|| self.discover(&mut notices, options))
             .map(Arc::new);
         if let (Architecture::Unknown, Some(info)) = (self.platform.architecture, &vmcoreinfo) {
             self.platform.architecture = discovery::architecture_of(info);
@@ -78,7 +78,7 @@ impl KernelParts {
     }
 
     /// VMCOREINFO out of the memory of a dump that doesn't give it.
-    fn discover(&mut self, notices: &mut Vec<String>) -> Option<VmCoreInfo> {
+    fn discover(&mut self, notices: &mut Vec<String>, options: &OpenOptions) -> Option<VmCoreInfo> {
         if !self.is_searchable {
             if !self.kind.is_live() {
                 self.remarks.push(
@@ -89,7 +89,8 @@ impl KernelParts {
             }
             return None;
         }
-        let found = discovery::find_vmcoreinfo(&self.memory);
+        let is_interrupted = options.is_interrupted.unwrap_or(|| false);
+        let found = discovery::search_vmcoreinfo(&self.memory, is_interrupted);
         let (valid, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.is_valid);
         let chosen = valid.first().or(others.first())?;
         let address = chosen.address;
