@@ -1,12 +1,16 @@
 """How far something is that takes time, on the terminal that standard error is."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
 
 from kdive.cli.size import show_size
 
+_USUAL_COLUMNS = 80
+# Of the bar, where a line has more columns than usual, and elsewhere.
 _WIDTH = 30
+_SMALL_WIDTH = 12
 _REDRAW_S = 0.1
 _PATIENCE_S = 0.5
 
@@ -22,16 +26,21 @@ class Bar:
         """
         self._what = what
         self._start = time.monotonic()
+        self._first: float | None = None
         self._drawn: float | None = None
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show how many bytes are done of how many, if that is known; not more often than eyes can see."""
         now = time.monotonic()
+        if self._first is None:
+            # What was waited for may begin late: its rate counts from then.
+            self._first = now
+            return
         if now - self._start > _PATIENCE_S and (
             self._drawn is None or now - self._drawn > _REDRAW_S
         ):
             self._drawn = now
-            text = _text(self._what, done, total, now - self._start)
+            text = _text(self._what, done, total, now - self._first, _columns())
             print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
@@ -95,10 +104,26 @@ class Watched:
             self._end()
 
 
-def _text(what: str, done: int, total: int | None, elapsed_s: float) -> str:
+def _columns() -> int:
+    """Return how much fits on a line."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        columns = 0
+    # Terminals that don't know their size say 0.
+    return columns or _USUAL_COLUMNS
+
+
+def _text(what: str, done: int, total: int | None, elapsed_s: float, columns: int) -> str:
     rate = f"{show_size(int(done / elapsed_s))}/s"
-    if not total:
-        return f"{show_size(done)}, {rate}  {what}"
-    filled = _WIDTH * done // total
-    bar = f"[{'#' * filled:{_WIDTH}}] {100 * done // total:3} %"
-    return f"{bar}  {show_size(done)} of {show_size(total)}, {rate}  {what}"
+    if total:
+        width = _WIDTH if columns > _USUAL_COLUMNS else _SMALL_WIDTH
+        bar = f"[{'#' * (width * done // total):{width}}] {100 * done // total:3} %"
+        text = f"{bar}  {show_size(done)} of {show_size(total)}, {rate}"
+    else:
+        text = f"{show_size(done)}, {rate}"
+    # A line that is wrapped can't be drawn over. What a path ends with tells most.
+    room = columns - 1 - len(text) - 2
+    if len(what) > room:
+        what = f"…{what[len(what) - room + 1 :]}" if room > 1 else ""
+    return f"{text}  {what}".rstrip()[: columns - 1]
