@@ -49,6 +49,15 @@ def test_an_inlined_function_has_a_type_and_no_address(
     assert (function.address_, function.absence_reason_) == (None, AbsenceReason.OPTIMIZED_OUT)
 
 
+def test_a_function_that_another_module_calls_has_an_address(tmp_path: Path) -> None:
+    prog = compiled(tmp_path, ["gcc", "-O2"], "program.c", SOURCE)
+    other = tmp_path / "other"
+    other.mkdir()
+    compiled(other, ["gcc"], "other.c", "int before; int inlined(void) { return before; }")
+    prog.extra_module("other", create=True).try_file(other / "program.o", force=True)
+    assert prog.function("inlined").type_.type_name() == "int (void)"
+
+
 def test_what_is_left_of_a_variable_is_known(tmp_path: Path) -> None:
     """clang keeps no memory for the member that is written and never read."""
     prog = compiled(tmp_path, ["clang", "-O2"], "program.c", SOURCE)

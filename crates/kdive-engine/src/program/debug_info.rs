@@ -165,14 +165,19 @@ impl ObjectFinder for FormatFinder {
         kinds: ObjectKinds,
         file_name: Option<&str>,
     ) -> Result<Option<Object>> {
+        // A function that one module has only inlined may be called in another.
+        let mut absent = None;
         for types in program.debug_info.types().iter() {
             if types.source().format() != self.0 {
                 continue;
             }
-            let found = types.find_object(program, name, kinds, file_name)?;
-            if found.is_some() {
-                return Ok(found);
+            match types.find_object(program, name, kinds, file_name)? {
+                Some(found) if found.absence_reason().is_none() => return Ok(Some(found)),
+                found => absent = absent.or(found),
             }
+        }
+        if absent.is_some() {
+            return Ok(absent);
         }
         // Names of macros are not in the index, so they come last.
         for types in program.debug_info.types().iter() {
