@@ -129,15 +129,27 @@ def test_user_addresses_fault(panic: lab.Target, form: str) -> None:
         assert raised.value.address == address
 
 
-@pytest.mark.parametrize("kernel", ["5.10-amd64", "6.1-amd64", "6.1-arm64", "6.12-amd64"])
-def test_forms_that_qemu_writes(kernel: str) -> None:
-    idle = lab.target("idle", kernel)
-    elf, kdump = (read("kdive", idle.vmlinux, [idle.dumps[form]]) for form in ("elf", "kdump-zlib"))
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("idle", "5.10-amd64"),
+        ("idle", "6.1-amd64"),
+        ("idle", "6.1-arm64"),
+        ("idle", "6.12-amd64"),
+        # Five levels of page tables.
+        ("busy", "6.1-amd64"),
+    ],
+)
+def test_forms_that_qemu_writes(name: str, kernel: str) -> None:
+    target = lab.target(name, kernel)
+    elf, kdump = (
+        read("kdive", target.vmlinux, [target.dumps[form]]) for form in ("elf", "kdump-zlib")
+    )
     assert len(elf["expressions"]) > 200
     assert readable(elf, "expressions") == len(elf["expressions"])
     assert readable(elf, "blocks") > 200
     assert kdump == elf
     # drgn does not open the compressed form without being told its architecture.
-    peer = read("drgn", idle.vmlinux, [idle.dumps["elf"]])
+    peer = read("drgn", target.vmlinux, [target.dumps["elf"]])
     assert elf["expressions"].keys() == peer["expressions"].keys()
     assert list(differences(elf, peer)) == []

@@ -216,6 +216,31 @@ fn kdump_with_each_codec() {
     }
 }
 
+/// Who reads page by page is ahead of the decoder after a few pages, where there are other threads.
+#[test]
+fn pages_are_decoded_ahead_of_who_reads_them_in_order() {
+    let is_decoded = |order: [usize; 8]| {
+        let target = open_bytes(&Kdump::default().build());
+        let mut byte = [0];
+        for page in order {
+            let address = (page * PAGE) as u64;
+            let space = AddressSpace::Physical;
+            target.memory.read(space, address, &mut byte).unwrap();
+            assert_eq!(byte[0], machine::memory()[page * PAGE]);
+        }
+        let next = (30 * PAGE + 5) as u64;
+        let is_decoded = target
+            .memory
+            .read_at_hand(AddressSpace::Physical, next, &mut byte);
+        assert!(!is_decoded || byte[0] == machine::memory()[30 * PAGE + 5]);
+        is_decoded
+    };
+    let has_threads = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    assert_eq!(is_decoded([22, 23, 24, 25, 26, 27, 28, 29]), has_threads);
+    assert!(!is_decoded([29, 28, 27, 26, 25, 24, 23, 22]));
+    assert!(!is_decoded([22, 29, 23, 28, 24, 27, 25, 26]));
+}
+
 #[test]
 fn kdump_as_qemu_writes_it() {
     let bytes = Kdump {
