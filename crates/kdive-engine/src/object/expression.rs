@@ -99,11 +99,12 @@ pub(crate) fn global_object(
 }
 
 /// What expressions can ask where there is no frame.
-struct UnitContext<'a> {
-    program: &'a Arc<Program>,
-    code: &'a dyn CodeSource,
+#[derive(Clone, Copy)]
+pub(crate) struct UnitContext<'a> {
+    pub(crate) program: &'a Arc<Program>,
+    pub(crate) code: &'a dyn CodeSource,
     /// An entry of the unit.
-    entry: TypeId,
+    pub(crate) entry: TypeId,
 }
 
 impl<'a> Context<'a> for UnitContext<'_> {

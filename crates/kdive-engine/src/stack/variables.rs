@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use kdive_debuginfo::CodeSource;
 use kdive_debuginfo::code::{ExpressionEncoding, VariableValue};
-use kdive_debuginfo::description::{ConstantValue, Location as ObjectLocation, TypeId};
+use kdive_debuginfo::description::{ConstantValue, Location as ObjectLocation};
 use kdive_unwind::expression::{
     self, Context, DieReference, Encoding, Location, Piece, Unavailable, Value, ValueType,
 };
 
 use super::scopes::{self, Call, Located, Passed, Variable};
 use super::{How, Inner, StackFrame, thread_storage};
-use crate::object::expression::{absent, encoding_of, invalid, object_of};
+use crate::object::expression::{UnitContext, absent, encoding_of, invalid, object_of};
 use crate::object::{Object, Place};
 use crate::program::ObjectKinds;
 use crate::types::ImportedTypes;
@@ -165,8 +164,11 @@ impl StackFrame {
             inner: self.inner(),
             physical: index.physical,
             located,
-            code,
-            entry: variable.entry,
+            unit: UnitContext {
+                program,
+                code,
+                entry: variable.entry,
+            },
             encoding: variable.encoding,
             callers: MAX_CALLERS,
             pointers: MAX_POINTERS,
@@ -186,9 +188,7 @@ struct FrameContext<'a> {
     inner: &'a Inner,
     physical: usize,
     located: &'a Located,
-    code: &'a dyn CodeSource,
-    /// An entry of the unit.
-    entry: TypeId,
+    unit: UnitContext<'a>,
     /// How expressions of that unit are encoded.
     encoding: ExpressionEncoding,
     /// How many more callers may be asked.
@@ -215,8 +215,9 @@ impl<'a> FrameContext<'a> {
     fn pointed_to(&self, die: u64) -> std::result::Result<PointedTo, Unavailable> {
         let program = &self.inner.program;
         let target = self
+            .unit
             .code
-            .pointed_to(self.entry, die, self.pc())
+            .pointed_to(self.unit.entry, die, self.pc())
             .map_err(invalid)?;
         let ty = match target.type_id {
             Some(id) => Some(self.located.types.get(Some(id)).map_err(invalid)?),
@@ -310,8 +311,11 @@ impl<'a> FrameContext<'a> {
             inner: self.inner,
             physical: number,
             located: &located,
-            code,
-            entry: function.entry,
+            unit: UnitContext {
+                program: self.unit.program,
+                code,
+                entry: function.entry,
+            },
             encoding: code.expression_encoding(function.entry).map_err(invalid)?,
             callers,
             pointers: self.pointers,
@@ -344,10 +348,7 @@ impl<'a> Context<'a> for FrameContext<'a> {
     }
 
     fn read(&self, address: u64, buffer: &mut [u8]) -> std::result::Result<(), Unavailable> {
-        self.inner
-            .program
-            .read(kdive_target::AddressSpace::Virtual, address, buffer)
-            .map_err(|_| Unavailable::Memory(address))
+        self.unit.read(address, buffer)
     }
 
     fn frame_base(&self) -> std::result::Result<u64, Unavailable> {
@@ -384,7 +385,11 @@ impl<'a> Context<'a> for FrameContext<'a> {
     }
 
     fn parameter(&self, die: u64) -> std::result::Result<u64, Unavailable> {
-        let entry = self.code.entry_in_unit(self.entry, die).map_err(invalid)?;
+        let entry = self
+            .unit
+            .code
+            .entry_in_unit(self.unit.entry, die)
+            .map_err(invalid)?;
         self.passed(|passed| passed.parameter == Some(entry))?
             .to_u64(u64::MAX)
             .map_err(|error| Unavailable::Invalid(error.to_string()))
@@ -394,7 +399,7 @@ impl<'a> Context<'a> for FrameContext<'a> {
         const UNKNOWN: Unavailable = Unavailable::Missing("the thread");
         let architecture = self.inner.architecture.ok_or(UNKNOWN)?;
         let registers = &self.frame().ok_or(UNKNOWN)?.registers;
-        thread_storage::block(&self.inner.program, architecture, registers, self.code)
+        thread_storage::block(&self.inner.program, architecture, registers, self.unit.code)
             .map(|block| block.wrapping_add(offset))
     }
 
@@ -420,17 +425,19 @@ impl<'a> Context<'a> for FrameContext<'a> {
     }
 
     fn relocate(&self, address: u64) -> u64 {
-        self.code.relocate(address)
+        self.unit.relocate(address)
     }
 
     fn indexed_address(&self, index: u64) -> std::result::Result<u64, Unavailable> {
-        self.code
-            .indexed_address(self.entry, index)
-            .map_err(invalid)
+        self.unit.indexed_address(index)
     }
 
     fn base_type(&self, die: u64) -> std::result::Result<ValueType, Unavailable> {
-        let (encoding, size) = self.code.base_type(self.entry, die).map_err(invalid)?;
+        let (encoding, size) = self
+            .unit
+            .code
+            .base_type(self.unit.entry, die)
+            .map_err(invalid)?;
         expression::value_type(encoding, size)
     }
 
@@ -439,8 +446,9 @@ impl<'a> Context<'a> for FrameContext<'a> {
             DieReference::InUnit(offset) => (offset, true),
             DieReference::InSection(offset) => (offset, false),
         };
-        self.code
-            .location_of(self.entry, offset, is_in_unit, self.pc())
+        self.unit
+            .code
+            .location_of(self.unit.entry, offset, is_in_unit, self.pc())
             .map_err(invalid)
     }
 }
