@@ -155,11 +155,15 @@ def test_the_vdso_is_read_from_memory(process: int) -> None:
     vdso = next(
         module for module, _ in prog.loaded_modules() if isinstance(module, kdive.VdsoModule)
     )
+    assert vdso.address_range is not None
+    assert vdso.address_range[0] < vdso.dynamic_address < vdso.address_range[1]
     prog.find_standard_debug_info([vdso], kdive.DebugInfoOptions(try_embedded_vdso=False))
     assert statuses(vdso)[0] == Status.WANT
     prog.find_standard_debug_info([vdso], kdive.DebugInfoOptions())
     assert statuses(vdso)[0] == Status.HAVE
-    assert prog.symbol("__vdso_gettimeofday").address > vdso.dynamic_address
+    assert (
+        vdso.address_range[0] < prog.symbol("__vdso_gettimeofday").address < vdso.address_range[1]
+    )
 
 
 def test_a_file_with_another_build_id_is_refused_with_both(
@@ -289,6 +293,31 @@ def test_a_running_program_is_found_through_procfs_and_by_its_name(
     prog.find_standard_debug_info(modules, options)
     assert statuses(main) == ((Status.HAVE,) * 2 if procfs or name else (Status.WANT,) * 2)
     assert main.loaded_file_path == (main.name if procfs or name else None)
+
+
+def test_libraries_are_known_by_their_dynamic_sections(process: int) -> None:
+    prog = kdive.Program()
+    prog.set_pid(process)
+    libraries = [
+        module
+        for module, _ in prog.loaded_modules()
+        if isinstance(module, kdive.SharedLibraryModule)
+    ]
+    assert len(libraries) >= 2
+    for library in libraries:
+        assert library.address_range is not None
+        start, end = library.address_range
+        headers = subprocess.run(
+            ["readelf", "-lW", library.name], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [line.split() for line in headers.splitlines()]
+        [dynamic] = [int(row[2], 16) for row in rows if row and row[0] == "DYNAMIC"]
+        assert library.dynamic_address == start + dynamic
+        assert prog.shared_library_module(library.name, start + dynamic) == library
+        # The last variables are zero at first and have no place in the file.
+        data = max(int(row[2], 16) + int(row[5], 16) for row in rows if row and row[0] == "LOAD")
+        assert start + data <= end < start + data + 4096
+        assert prog.module(start + data - 1) == library
 
 
 def test_files_that_are_given_are_all_that_is_loaded(process: int, executable: Path) -> None:

@@ -8,12 +8,14 @@
 mod compression;
 mod headers;
 mod links;
+mod loaded;
 mod note;
 mod relocation;
 
 pub(crate) use compression::inflate;
 
 pub use links::{DebugLink, SupplementaryLink};
+pub use loaded::{LoadedImage, loaded_image};
 pub use note::{build_id_in_memory, build_id_in_notes};
 
 use std::fs::File;

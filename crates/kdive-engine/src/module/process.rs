@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kdive_debuginfo::elf::{LoadedImage, build_id_in_memory, loaded_image};
 use kdive_target::Target;
 
 use super::{Module, ModuleKind};
@@ -36,6 +37,10 @@ pub(crate) fn loaded_modules(
             .map(|(_, value)| *value)
     };
     let headers = auxiliary(AT_PHDR);
+    let starts: Vec<u64> = ranges
+        .values()
+        .filter_map(|ranges| ranges.iter().map(|range| range.0).min())
+        .collect();
     let mut found = Vec::new();
     for (path, ranges) in ranges {
         let (Some(start), Some(end)) = (
@@ -54,38 +59,71 @@ pub(crate) fn loaded_modules(
         if !is_elf {
             continue;
         }
+        let image = Image::read(program, start);
         let kind = if is_main {
             ModuleKind::Main
         } else {
             ModuleKind::SharedLibrary {
-                dynamic_address: start,
+                dynamic_address: image.dynamic_address(start),
             }
         };
         let (module, is_new) = program.get_or_create_module(kind, &name)?;
         if is_new {
+            // Damaged headers don't give it what belongs to others.
+            let next = starts.iter().filter(|other| **other > start).min();
+            let end = image
+                .place
+                .map(|place| place.end)
+                .filter(|end| next.is_none_or(|next| end <= next))
+                .map_or(end, |whole| whole.max(end));
             module.set_address_ranges(Some(vec![(start, end)]));
-            module.set_build_id(read_build_id(program, start));
+            module.set_build_id(image.build_id);
         }
         found.push((module, is_new));
     }
     if let Some(start) = auxiliary(AT_SYSINFO_EHDR).filter(|address| *address != 0) {
+        let image = Image::read(program, start);
         let kind = ModuleKind::Vdso {
-            dynamic_address: start,
+            dynamic_address: image.dynamic_address(start),
         };
         let (module, is_new) = program.get_or_create_module(kind, "linux-vdso.so.1")?;
         if is_new {
-            module.set_build_id(read_build_id(program, start));
+            if let Some(place) = image.place {
+                module.set_address_ranges(Some(vec![(start, place.end)]));
+            }
+            module.set_build_id(image.build_id);
         }
         found.push((module, is_new));
     }
     Ok(found)
 }
 
-/// The build ID in the memory of an ELF file that is loaded at `start`.
-fn read_build_id(program: &Program, start: u64) -> Option<Vec<u8>> {
-    const PAGE: u64 = 4096;
-    let bytes = program
-        .read_bytes(kdive_target::AddressSpace::Virtual, start, PAGE)
-        .ok()?;
-    kdive_debuginfo::elf::build_id_in_memory(&bytes)
+/// What the first page of a loaded ELF file says.
+#[derive(Default)]
+struct Image {
+    build_id: Option<Vec<u8>>,
+    place: Option<LoadedImage>,
+}
+
+impl Image {
+    /// Reads the page at `start`. What can't be read says nothing.
+    fn read(program: &Program, start: u64) -> Self {
+        const PAGE: u64 = 4096;
+        program
+            .read_bytes(kdive_target::AddressSpace::Virtual, start, PAGE)
+            .map_or_else(
+                |_| Self::default(),
+                |bytes| Self {
+                    build_id: build_id_in_memory(&bytes),
+                    place: loaded_image(&bytes, start),
+                },
+            )
+    }
+
+    /// The address of the dynamic section; where it isn't known, the file's own tells it from others.
+    fn dynamic_address(&self, start: u64) -> u64 {
+        self.place
+            .and_then(|place| place.dynamic_section)
+            .unwrap_or(start)
+    }
 }

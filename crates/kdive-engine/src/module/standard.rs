@@ -87,14 +87,11 @@ impl Module {
             }
         }
         if options.try_embedded_vdso
-            && let ModuleKind::Vdso { dynamic_address } = self.kind()
+            && matches!(self.kind(), ModuleKind::Vdso { .. })
+            && let Some(&(start, _)) = self.address_ranges().unwrap_or_default().first()
             && wants_any()
-            && let Ok(file) = embedded_file(program, dynamic_address, self.name())
+            && let Ok(file) = embedded_file(program, start, self.name())
         {
-            if self.address_ranges().is_none() {
-                let end = dynamic_address.wrapping_add(file.bytes().len() as u64);
-                self.set_address_ranges(Some(vec![(dynamic_address, end)]));
-            }
             let _ = self.try_elf(&Arc::new(file), false);
         }
     }

@@ -341,24 +341,20 @@ impl Program {
     /// may be no file of it.
     fn add_vdso(self: &Arc<Self>) {
         for (module, _) in self.create_loaded_modules().unwrap_or_default() {
-            let ModuleKind::Vdso { dynamic_address } = module.kind() else {
+            let ranges = module.address_ranges().unwrap_or_default();
+            let (ModuleKind::Vdso { .. }, Some(&(start, _))) = (module.kind(), ranges.first())
+            else {
                 continue;
             };
             let bytes = (1..=MAX_VDSO_PAGES)
                 .rev()
                 .find_map(|pages| {
-                    self.read_bytes(AddressSpace::Virtual, dynamic_address, pages * 4096)
+                    self.read_bytes(AddressSpace::Virtual, start, pages * 4096)
                         .ok()
                 })
                 .unwrap_or_default();
             let path = std::path::Path::new("linux-vdso.so.1");
-            if let Ok(file) = ElfFile::from_bytes(path, bytes)
-                && let Some(first) = file.segments().iter().find(|segment| segment.is_load())
-            {
-                if module.address_ranges().is_none() {
-                    let end = dynamic_address.saturating_add(first.memory_size);
-                    module.set_address_ranges(Some(vec![(dynamic_address, end)]));
-                }
+            if let Ok(file) = ElfFile::from_bytes(path, bytes) {
                 // Stacks without it are shorter, but right.
                 let _ = module.try_elf(&Arc::new(file), false);
             }
