@@ -31,7 +31,8 @@ def of_proc() -> dict[str, object]:
             if not arguments:
                 # For kernel threads /proc says more than the member has: the workqueue, and all of a long name.
                 name = re.split("[-+]", name)[0] if name.startswith("kworker/") else name[:15]
-            tasks[folder.name] = [name, rest.split()[0], [it.decode() for it in arguments]]
+            arguments_shown = [it.decode() for it in arguments]
+            tasks[folder.name] = [name, rest.split()[0], arguments_shown, switches_of(folder)]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     modules = Path("/proc/modules").read_text().splitlines()
     return {
@@ -43,6 +44,12 @@ def of_proc() -> dict[str, object]:
         "stacks": {pid: stack_of(Path("/proc", pid, "stack")) for pid in tasks},
         "bpf": bpf_symbols(),
     }
+
+
+def switches_of(folder: Path) -> int:
+    """Return how often a task has been switched away from: as long as that is the same, it stays asleep."""
+    counts = re.findall(r"voluntary_ctxt_switches:\t(\d+)", (folder / "status").read_text())
+    return sum(map(int, counts))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -83,6 +90,7 @@ def of_memory() -> dict[str, object]:
                 task.comm.string_().decode(),
                 task_state_to_char(task),
                 [it.decode() for it in arguments],
+                (task.nvcsw + task.nivcsw).value_(),
             ]
     return {
         "tasks": tasks,
