@@ -107,7 +107,7 @@ pub(crate) struct UnitContext<'a> {
     pub(crate) entry: TypeId,
 }
 
-impl<'a> Context<'a> for UnitContext<'_> {
+impl Context<'_> for UnitContext<'_> {
     fn register(&self, _number: u16) -> Option<u64> {
         None
     }
