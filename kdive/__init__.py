@@ -13,6 +13,7 @@ large modules is loaded when it is first used.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from kdive._native import (
@@ -282,7 +283,7 @@ def execscript(path: str, *args: str, globals: dict[str, Any] | None = None) -> 
         globals: The names to use instead of the caller's.
     """
     names = sys._getframe(1).f_globals if globals is None else globals
-    with open(path, "rb") as file:
+    with open(os.fspath(path), "rb") as file:
         code = compile(file.read(), path, "exec")
     before: dict[str, Any] = {
         name: names[name] for name in ("__name__", "__file__") if name in names

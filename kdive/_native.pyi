@@ -142,7 +142,7 @@ def program_from_kernel() -> Program:
 def program_from_pid(pid: int) -> Program:
     """Open a running process and load debug information."""
 
-def filename_matches(haystack: str | None, needle: str | None) -> bool:
+def filename_matches(haystack: _Path | None, needle: _Path | None) -> bool:
     """Return whether the path `haystack` ends with the path components of `needle`.
 
     No `needle` matches everything; no `haystack` is matched only by an empty `needle` or none.
@@ -411,7 +411,7 @@ class Program:
 
     __iter__: ClassVar[None]
 
-    def type(self, name: str | Type, filename: str | None = None) -> Type:
+    def type(self, name: str | Type, filename: _Path | None = None) -> Type:
         """Return the type that C source calls `name`.
 
         Args:
@@ -428,7 +428,7 @@ class Program:
         self,
         name: str,
         flags: FindObjectFlags = FindObjectFlags.ANY,
-        filename: str | None = None,
+        filename: _Path | None = None,
     ) -> Object:
         """Return the object called `name`.
 
@@ -441,13 +441,13 @@ class Program:
             ObjectNotFoundError: There is none.
         """
 
-    def constant(self, name: str, filename: str | None = None) -> Object:
+    def constant(self, name: str, filename: _Path | None = None) -> Object:
         """Return the enumerator or macro called `name`; like `object`."""
 
-    def function(self, name: str, filename: str | None = None) -> Object:
+    def function(self, name: str, filename: _Path | None = None) -> Object:
         """Return the function called `name`; like `object`."""
 
-    def variable(self, name: str, filename: str | None = None) -> Object:
+    def variable(self, name: str, filename: _Path | None = None) -> Object:
         """Return the variable called `name`; like `object`."""
 
     # Symbols and source code

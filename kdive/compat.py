@@ -18,7 +18,7 @@ else:
 
 # Names of drgn, and what they are here. Submodules are only found below the ones in _PACKAGES.
 _MODULES = {"_drgn": "kdive._native", "drgn": "kdive", "drgn.cli": "kdive.cli"}
-_PACKAGES = {"drgn.helpers": "kdive.helpers"}
+_PACKAGES = {"drgn.commands": "kdive.commands", "drgn.helpers": "kdive.helpers"}
 
 
 def counterpart(name: str) -> str | None:
@@ -32,14 +32,14 @@ def counterpart(name: str) -> str | None:
 
 
 def install() -> None:
-    """Make `import drgn`, `drgn.helpers`, `drgn.cli` and `_drgn` give the modules of kdive from here on.
+    """Make `import drgn`, what lies below it, and `_drgn` give the modules of kdive from here on.
 
     Calling it again does nothing.
 
     Raises:
         ImportError: drgn itself has been imported already, so both would be mixed.
     """
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if is_installed():
         return
     for name in ("drgn", "_drgn"):
         if name in sys.modules:
@@ -49,6 +49,11 @@ def install() -> None:
                 name=name,
             )
     sys.meta_path.insert(0, _Finder())
+
+
+def is_installed() -> bool:
+    """Return whether the names of drgn give the modules of kdive."""
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
 
 
 class _Finder:

@@ -64,8 +64,9 @@ def _run(arguments: Sequence[str]) -> int:
     log.configure(options.log_level)
     if options.script is not None:
         run.check_script(options.script)
-    prog = target.open_program(options)
+    # Before the target is set, which plug-ins are told.
     compat.install()
+    prog = target.open_program(options)
     if options.code is not None:
         return run.run_code(prog, options.code, options.arguments)
     if options.script is not None:

@@ -187,6 +187,16 @@ pub enum Shape {
         /// The order of its bytes.
         byte_order: ByteOrder,
     },
+    /// A C++ pointer to a member: an offset into the class, or a function and what to add to the
+    /// address of the object that it is called for.
+    MemberPointer {
+        /// The class.
+        class: Option<TypeId>,
+        /// The type of the member.
+        target: Option<TypeId>,
+        /// The size of an address in bytes.
+        address_size: u8,
+    },
     /// An array. Arrays of arrays are described one dimension at a time.
     Array {
         /// The type of its elements.
@@ -213,7 +223,8 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The kind of type. `None` for types with qualifiers, whose kind is that of their target.
+    /// The kind of type. `None` where it depends on the target: for types with qualifiers and for
+    /// pointers to members.
     pub fn kind(&self) -> Option<TypeKinds> {
         Some(match self {
             Shape::Void => TypeKinds::VOID,
@@ -237,7 +248,8 @@ impl Shape {
             Shape::Pointer { .. } => TypeKinds::POINTER,
             Shape::Array { .. } => TypeKinds::ARRAY,
             Shape::Function { .. } => TypeKinds::FUNCTION,
-            Shape::Qualified { .. } => return None,
+            // Of which the two it is, its target tells.
+            Shape::MemberPointer { .. } | Shape::Qualified { .. } => return None,
         })
     }
 }

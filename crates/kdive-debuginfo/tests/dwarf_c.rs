@@ -100,6 +100,9 @@ fn spell(source: &DwarfSource, id: Option<TypeId>) -> String {
         Shape::Enum { tag, .. } => format!("enum {}", tag.as_deref().unwrap_or("<anonymous>")),
         Shape::Typedef { name, .. } => name.to_string(),
         Shape::Pointer { target, .. } => format!("{} *", spell(source, target)),
+        Shape::MemberPointer { class, target, .. } => {
+            format!("{} {}::*", spell(source, target), spell(source, class))
+        }
         Shape::Array {
             element,
             dimensions,

@@ -1,5 +1,6 @@
 //! Kinds of arguments that many functions take.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -35,6 +36,28 @@ impl<'py> FromPyObject<'_, 'py> for FilePath {
             .import("os")?
             .call_method1(intern!(object.py(), "fsdecode"), (object,))?;
         Ok(Self(path.extract::<OsString>()?.into()))
+    }
+}
+
+impl FilePath {
+    /// The path as text, in which what is no UTF-8 is replaced.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        self.0.to_string_lossy()
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl<'py> FromPyObject<'_, 'py> for Size {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.extract::<i64>() {
+            Ok(negative) if negative < 0 => Err(PyValueError::new_err("negative size")),
+            _ => object.extract().map(Self),
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use kdive_debuginfo::path_ends_with;
 use kdive_engine::object as engine;
+use kdive_engine::types::PointerKind;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::arguments::FilePath;
 use crate::errors::OrRaise;
 use crate::object::{Object, storage};
 use crate::program::{Program, default_program};
@@ -23,6 +25,17 @@ fn type_of(ty: &Bound<'_, PyAny>, expected: &str) -> PyResult<kdive_engine::Type
         )));
     };
     Program::find_type(&default_program(ty.py())?, name.to_str()?, None)
+}
+
+/// What C++ takes for the type of a reference: that of what it refers to.
+fn referred(ty: kdive_engine::Type) -> PyResult<kdive_engine::Type> {
+    match ty.unaliased().or_raise()?.pointer_kind() {
+        Some(PointerKind::Reference | PointerKind::RvalueReference) => {
+            let target = ty.unaliased().or_raise()?.target().or_raise()?;
+            Ok(target.unwrap_or(ty))
+        }
+        _ => Ok(ty),
+    }
 }
 
 /// Return the null pointer of a pointer type; zero of any other scalar type.
@@ -98,7 +111,7 @@ pub(crate) fn sizeof(type_or_obj: &Bound<'_, PyAny>) -> PyResult<u64> {
         }
         return object.ty().size().or_raise();
     }
-    type_of(type_or_obj, "Type, Object, or str")?
+    referred(type_of(type_or_obj, "Type, Object, or str")?)?
         .size()
         .or_raise()
 }
@@ -107,7 +120,9 @@ pub(crate) fn sizeof(type_or_obj: &Bound<'_, PyAny>) -> PyResult<u64> {
 #[pyfunction]
 #[pyo3(signature = (r#type, /))]
 pub(crate) fn alignof(r#type: &Bound<'_, PyAny>) -> PyResult<u64> {
-    type_of(r#type, "Type or str")?.alignment().or_raise()
+    referred(type_of(r#type, "Type or str")?)?
+        .alignment()
+        .or_raise()
 }
 
 /// Return the offset in bytes of a member; a name is that of a type of the default program.
@@ -119,9 +134,10 @@ pub(crate) fn offsetof(r#type: &Bound<'_, PyAny>, member: &str) -> PyResult<u64>
 /// Return whether the path `haystack` ends with the path components of `needle`.
 #[pyfunction]
 #[pyo3(signature = (haystack, needle))]
-pub(crate) fn filename_matches(haystack: Option<&str>, needle: Option<&str>) -> bool {
-    match (haystack, needle) {
-        (_, None) => true,
-        (haystack, Some(needle)) => path_ends_with(haystack.unwrap_or_default(), needle),
-    }
+pub(crate) fn filename_matches(haystack: Option<FilePath>, needle: Option<FilePath>) -> bool {
+    let Some(needle) = needle else {
+        return true;
+    };
+    let haystack = haystack.as_ref().map(FilePath::text);
+    path_ends_with(haystack.as_deref().unwrap_or_default(), &needle.text())
 }

@@ -29,6 +29,17 @@ fn collect(kinds: &Bound<'_, PyAny>) -> PyResult<TypeKinds> {
     Ok(found)
 }
 
+/// The set of those that are kinds of what an iterable yields.
+fn among(items: &Bound<'_, PyAny>) -> PyResult<TypeKinds> {
+    let mut found = TypeKinds::empty();
+    for item in items.try_iter()? {
+        if let Some(kind) = TypeKind::find(&item?)? {
+            found |= kind.as_set();
+        }
+    }
+    Ok(found)
+}
+
 impl TypeKindSet {
     fn with(
         &self,
@@ -111,11 +122,12 @@ impl TypeKindSet {
     }
 
     fn __and__(&self, other: &Bound<'_, PyAny>) -> PyResult<Self> {
-        self.with(other, |left, right| left & right)
+        let kinds = self.kinds & among(other)?;
+        Ok(Self { kinds })
     }
 
     fn __rand__(&self, other: &Bound<'_, PyAny>) -> PyResult<Self> {
-        self.with(other, |left, right| left & right)
+        self.__and__(other)
     }
 
     fn __or__(&self, other: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -144,7 +156,7 @@ impl TypeKindSet {
 
     /// Return whether no kind is in both sets.
     fn isdisjoint(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok((self.kinds & collect(other)?).is_empty())
+        Ok((self.kinds & among(other)?).is_empty())
     }
 
     fn __repr__(&self) -> String {

@@ -81,6 +81,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<walk::Pointers>()?;
     let set = py.import("collections.abc")?.getattr("Set")?;
     set.call_method1("register", (module.getattr("TypeKindSet")?,))?;
+    let mapping = py.import("collections.abc")?.getattr("MutableMapping")?;
+    mapping.call_method1("register", (py.get_type::<module::SectionAddresses>(),))?;
     language::add_constants(py)?;
     module.add(
         "host_platform",

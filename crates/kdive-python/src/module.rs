@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::arguments::{FilePath, Truth, bytes_of};
-use crate::enums::Enumeration;
+use crate::enums::{Enumeration, wrong_type};
 use crate::errors::{IntoPython, OrRaise};
 use crate::log;
 use crate::object::Object;
@@ -88,7 +88,7 @@ pub(crate) fn modules_of(modules: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<Inner>>
             let module = module?;
             let module = module
                 .cast::<Module>()
-                .map_err(|_| PyTypeError::new_err("expected Module"))?;
+                .map_err(|_| wrong_type("Module", &module))?;
             Ok(module.get().inner.clone())
         })
         .collect()
@@ -109,6 +109,23 @@ fn supplementary_kind(py: Python<'_>) -> PyResult<Py<PyAny>> {
         .import("kdive._enums")?
         .getattr("SupplementaryFileKind")?;
     Ok(kinds.getattr("GNU_DEBUGALTLINK")?.unbind())
+}
+
+/// The status that an attribute is set to.
+fn file_status(attribute: &str, value: &Bound<'_, PyAny>) -> PyResult<FileStatus> {
+    FileStatus::find(value)?
+        .ok_or_else(|| PyTypeError::new_err(format!("{attribute} must be ModuleFileStatus")))
+}
+
+fn cannot_change(attribute: &str, old: FileStatus, new: FileStatus) -> PyErr {
+    let name = |status: FileStatus| {
+        let member = FileStatus::MEMBERS
+            .iter()
+            .find(|(value, _)| *value == status);
+        format!("ModuleFileStatus.{}", member.map_or("", |(_, name)| name))
+    };
+    let (old, new) = (name(old), name(new));
+    PyValueError::new_err(format!("cannot change {attribute} from {old} to {new}"))
 }
 
 fn path_of(file: ModuleFile) -> Option<String> {
@@ -144,7 +161,7 @@ impl Module {
             .map(|ranges| {
                 ranges
                     .try_iter()?
-                    .map(|range| address_range(&range?))
+                    .map(|range| address_range(&range?, OF_RANGES))
                     .collect()
             })
             .transpose()?;
@@ -166,8 +183,16 @@ impl Module {
     #[setter]
     fn set_address_range(&self, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let ranges = value
-            .map(|range| Ok::<_, PyErr>(vec![address_range(range)?]))
-            .transpose()?;
+            .map(|range| address_range(range, OF_RANGE))
+            .transpose()?
+            // A module at no address has this range.
+            .map(|range| {
+                if range == (0, 0) {
+                    Vec::new()
+                } else {
+                    vec![range]
+                }
+            });
         self.inner.set_address_ranges(ranges);
         Ok(())
     }
@@ -217,9 +242,11 @@ impl Module {
 
     #[setter]
     fn set_loaded_file_status(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let status = file_status("loaded_file_status", value)?;
+        let old = self.inner.loaded_file().status;
         self.inner
-            .set_loaded_file_status(FileStatus::from_python(value)?)
-            .or_raise()
+            .set_loaded_file_status(status)
+            .map_err(|_| cannot_change("loaded_file_status", old, status))
     }
 
     /// The path of the file that was loaded, if it has it.
@@ -242,9 +269,11 @@ impl Module {
 
     #[setter]
     fn set_debug_file_status(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let status = file_status("debug_file_status", value)?;
+        let old = self.inner.debug_file().status;
         self.inner
-            .set_debug_file_status(FileStatus::from_python(value)?)
-            .or_raise()
+            .set_debug_file_status(status)
+            .map_err(|_| cannot_change("debug_file_status", old, status))
     }
 
     /// The path of the file with debug information, if it has it.
@@ -316,7 +345,13 @@ impl Module {
     fn try_file(&self, py: Python<'_>, path: FilePath, fd: i32, force: Truth) -> PyResult<()> {
         let descriptor = (fd >= 0).then(|| PathBuf::from(format!("/proc/self/fd/{fd}")));
         let place = descriptor.as_ref().unwrap_or(&path.0);
-        let tried = py.detach(|| self.inner.try_file_at(&path.0, place, force.0));
+        let tried = py.detach(|| {
+            let taken = self.inner.try_file_at(&path.0, place, force.0)?;
+            if taken {
+                self.inner.program()?.take_language_of_main()?;
+            }
+            Ok(taken)
+        });
         if fd >= 0 {
             // The descriptor is this function's, whatever becomes of the file.
             py.import("os")?.call_method1("close", (fd,))?;
@@ -361,12 +396,18 @@ impl Module {
     }
 }
 
-fn address_range(range: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
+/// What `address_range` may be set to.
+const OF_RANGE: &str = "address_range must be None or (int, int)";
+/// What `address_ranges` may be set to.
+const OF_RANGES: &str = "address_ranges must be None or sequence of (int, int)";
+
+fn address_range(range: &Bound<'_, PyAny>, expected: &'static str) -> PyResult<(u64, u64)> {
     let (start, end) = range
         .extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()
-        .map_err(|_| PyTypeError::new_err("address range must be (start, end)"))?;
+        .map_err(|_| PyTypeError::new_err(expected))?;
     let (start, end) = (start.extract()?, end.extract()?);
-    if start >= end {
+    let is_nowhere = (start, end) == (0, 0) && expected == OF_RANGE;
+    if start >= end && !is_nowhere {
         return Err(PyValueError::new_err("invalid module address range"));
     }
     Ok((start, end))
@@ -432,7 +473,7 @@ impl RelocatableModule {
 }
 
 /// The addresses of the sections of a module by name.
-#[pyclass(frozen, mapping, module = "kdive", name = "_SectionAddresses")]
+#[pyclass(frozen, mapping, module = "kdive", name = "ModuleSectionAddresses")]
 pub(crate) struct SectionAddresses {
     module: Arc<Inner>,
 }
@@ -458,8 +499,12 @@ impl SectionAddresses {
         self.module.section_addresses().len()
     }
 
-    fn __contains__(&self, name: &str) -> bool {
-        self.module.section_addresses().contains_key(name)
+    fn __contains__(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(name) = name.cast::<PyString>() else {
+            return Ok(false);
+        };
+        let addresses = self.module.section_addresses();
+        Ok(addresses.contains_key(name.to_str()?))
     }
 
     fn __getitem__(&self, name: &Bound<'_, PyAny>) -> PyResult<u64> {
@@ -522,9 +567,21 @@ impl SectionAddresses {
     }
 
     /// Remove a section and return its address, or else `default`.
-    #[pyo3(signature = (*arguments))]
-    fn pop(slf: &Bound<'_, Self>, arguments: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        mixin(slf, "pop", arguments, None)
+    #[pyo3(signature = (name, *default))]
+    fn pop(&self, name: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let mut addresses = self.module.section_addresses();
+        let removed = match name.cast::<PyString>() {
+            Ok(name) => addresses.remove(name.to_str()?),
+            Err(_) => None,
+        };
+        let Some(address) = removed else {
+            let default = default.get_item(0);
+            return default
+                .map(Bound::unbind)
+                .map_err(|_| crate::errors::key_error(name));
+        };
+        self.module.set_section_addresses(addresses);
+        Ok(address.into_pyobject(name.py())?.into_any().unbind())
     }
 
     /// Remove any section and return its name and address.
@@ -558,11 +615,17 @@ impl SectionAddresses {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self
-            .module
-            .section_addresses()
-            .into_pyobject(py)?
-            .repr()?
-            .to_string())
+        let addresses = self.module.section_addresses();
+        if addresses.is_empty() {
+            return Ok("ModuleSectionAddresses()".to_owned());
+        }
+        let addresses: PyResult<Vec<String>> = addresses
+            .iter()
+            .map(|(name, address)| Ok(format!("{}: {address:#x}", PyString::new(py, name).repr()?)))
+            .collect();
+        Ok(format!(
+            "ModuleSectionAddresses({{{}}})",
+            addresses?.join(", ")
+        ))
     }
 }

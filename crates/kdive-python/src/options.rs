@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kdive_engine as engine;
 use kdive_engine::module::{DebugInfoOptions as Inner, KmodSearchMethod};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::arguments::Truth;
+use crate::arguments::{FilePath, Truth};
 use crate::enums::Enumeration;
 
 /// How the files of modules are searched for; every attribute may be set.
@@ -55,7 +56,8 @@ impl DebugInfoOptions {
 }
 
 fn strings(items: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    items.try_iter()?.map(|item| item?.extract()).collect()
+    let text = |item: Bound<'_, PyAny>| Ok(item.extract::<FilePath>()?.text().into_owned());
+    items.try_iter()?.map(|item| text(item?)).collect()
 }
 
 #[pymethods]
@@ -83,7 +85,7 @@ impl DebugInfoOptions {
         for (name, value) in attributes.into_iter().flatten() {
             let name = name.cast_into::<PyString>()?;
             if !new.hasattr(&name)? {
-                return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+                return Err(PyTypeError::new_err(format!(
                     "'{name}' is an invalid keyword argument for DebugInfoOptions()"
                 )));
             }
@@ -218,7 +220,8 @@ impl DebugInfoOptions {
 
     #[setter]
     fn set_try_kmod(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = KmodSearchMethod::from_python(value)?;
+        let value = KmodSearchMethod::find(value)?
+            .ok_or_else(|| PyTypeError::new_err("try_kmod must be KmodSearchMethod"))?;
         self.change(|options| options.try_kmod = value);
         Ok(())
     }

@@ -12,7 +12,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
-use crate::arguments::Truth;
 use crate::errors::OrRaise;
 use crate::object::Object;
 use crate::program::Program;
@@ -372,13 +371,13 @@ impl TypeTemplateParameter {
 impl TypeTemplateParameter {
     #[new]
     #[pyo3(
-        signature = (argument, name=None, is_default=Truth(false)),
+        signature = (argument, name=None, is_default=false),
         text_signature = "(argument, name=None, is_default=False)"
     )]
     fn new(
         argument: &Bound<'_, PyAny>,
         name: Option<&Bound<'_, PyAny>>,
-        is_default: Truth,
+        is_default: bool,
     ) -> PyResult<Self> {
         let is_absent = argument
             .cast::<Object>()
@@ -394,7 +393,7 @@ impl TypeTemplateParameter {
             inner: TemplateParameter {
                 name,
                 content,
-                is_default: is_default.0,
+                is_default,
             },
             owner,
         })

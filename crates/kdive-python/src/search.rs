@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use kdive_target::search::{Match, Pattern, Search};
 use kdive_target::{AddressSpace, ByteOrder};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
 use crate::arguments::{Truth, bytes_of};
+use crate::enums::wrong_type;
 use crate::errors::OrRaise;
 use crate::object::Object;
 use crate::program::Program;
@@ -120,7 +122,7 @@ impl MemorySearchIterator {
         min_address: Option<u64>,
         max_address: Option<u64>,
         physical: Option<Truth>,
-    ) -> Bound<'py, Self> {
+    ) -> PyResult<Bound<'py, Self>> {
         let iterator = slf.get();
         let program = &iterator.prog.get().inner;
         let space = crate::program::space(physical.is_some_and(|physical| physical.0));
@@ -129,7 +131,11 @@ impl MemorySearchIterator {
             AddressSpace::Virtual => program.address_mask(),
             AddressSpace::Physical => u64::MAX,
         });
-        let search = search.within(min_address.unwrap_or(0), last);
+        let first = min_address.unwrap_or(0);
+        if first > last {
+            return Err(PyValueError::new_err("invalid memory search address range"));
+        }
+        let search = search.within(first, last);
         let state = State {
             search: Box::new(search),
             found: VecDeque::new(),
@@ -140,13 +146,24 @@ impl MemorySearchIterator {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = state;
         });
-        slf.clone()
+        Ok(slf.clone())
     }
 
     #[classmethod]
     fn __class_getitem__(class: &Bound<'_, PyType>, _item: &Bound<'_, PyAny>) -> Py<PyType> {
         class.clone().unbind()
     }
+}
+
+fn pair_of(pair: &Bound<'_, PyTuple>) -> PyResult<(u64, u64)> {
+    if pair.len() != 2 {
+        return Err(PyTypeError::new_err("values must be int or (int, int)"));
+    }
+    pair.extract()
+}
+
+fn wrong_value(value: &Bound<'_, PyAny>) -> PyErr {
+    wrong_type("bytes, str, int, or kdive.Object", value)
 }
 
 /// The pattern for integers of `size` bytes, given as integers and pairs.
@@ -174,7 +191,7 @@ fn numbers(
     let mut ranges = Vec::new();
     for value in values {
         let (least, greatest) = if let Ok(pair) = value.cast::<PyTuple>() {
-            pair.extract::<(u64, u64)>()?
+            pair_of(pair)?
         } else {
             let value = value.extract()?;
             (value, value)
@@ -223,7 +240,8 @@ impl Program {
             slf.py().detach(|| object.to_bytes()).or_raise()?
         } else if let Ok(text) = value.cast::<PyString>() {
             text.to_str()?.as_bytes().to_owned()
-        } else if let Ok(number) = value.extract::<u64>() {
+        } else if value.hasattr(intern!(value.py(), "__index__"))? {
+            let number: u64 = value.extract()?;
             let size = inner.address_size().or_raise()?;
             let bytes = number.to_le_bytes();
             let mut bytes = bytes.get(..size.into()).unwrap_or(&bytes).to_vec();
@@ -232,9 +250,7 @@ impl Program {
             }
             bytes
         } else {
-            bytes_of(value).map_err(|_| {
-                PyTypeError::new_err("value must be bytes, str, int, or kdive.Object")
-            })?
+            bytes_of(value).map_err(|_| wrong_value(value))?
         };
         if bytes.is_empty() {
             return Err(PyValueError::new_err("needle cannot be empty"));

@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList};
 
-use crate::arguments::Truth;
+use crate::arguments::{Size, Truth};
 use crate::errors::OrRaise;
 use crate::object::storage;
 use crate::program::Program;
@@ -333,8 +333,12 @@ pub(crate) fn words_at<'py>(
     let prog = prog.get();
     let size = prog.inner.address_size().or_raise()?;
     let order = prog.inner.byte_order();
-    let bytes: Bound<'_, PyBytes> =
-        prog.read(py, address, count.saturating_mul(size.into()), Truth(false))?;
+    let bytes: Bound<'_, PyBytes> = prog.read(
+        py,
+        address,
+        Size(count.saturating_mul(size.into())),
+        Truth(false),
+    )?;
     let words = bytes
         .as_bytes()
         .chunks_exact(usize::from(size).max(1))

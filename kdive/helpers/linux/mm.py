@@ -2,6 +2,7 @@
 """Memory management (include/linux/mm.h): pages and their flags, addresses, address spaces, memory as a whole."""
 
 from kdive.helpers.linux._memory_map import (
+    PageUsage as PageUsage,
     decode_memory_block_state,
     decode_memory_block_state_value,
     find_vmap_area,
@@ -88,6 +89,7 @@ from kdive.helpers.linux._translation import (
     vmalloc_to_pfn,
 )
 from kdive.helpers.linux._vma import (
+    TaskRss as TaskRss,
     cmdline,
     environ,
     for_each_vma,

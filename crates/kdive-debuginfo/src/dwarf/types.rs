@@ -19,7 +19,7 @@ const GREATEST_QUALIFIER_CHAIN: usize = 16;
 pub(super) fn describe(entry: &Entry<'_>) -> Result<TypeDescription> {
     let shape = match entry.tag() {
         dw::DW_TAG_base_type => base_type(entry)?,
-        dw::DW_TAG_unspecified_type => Shape::Void,
+        dw::DW_TAG_unspecified_type => unspecified(entry)?,
         dw::DW_TAG_structure_type | dw::DW_TAG_union_type | dw::DW_TAG_class_type => {
             compound(entry)?
         }
@@ -37,11 +37,10 @@ pub(super) fn describe(entry: &Entry<'_>) -> Result<TypeDescription> {
         dw::DW_TAG_pointer_type => pointer(entry, PointerKind::Pointer)?,
         dw::DW_TAG_reference_type => pointer(entry, PointerKind::Reference)?,
         dw::DW_TAG_rvalue_reference_type => pointer(entry, PointerKind::RvalueReference)?,
-        // C++ pointers to members have no counterpart here. Their size is all that is certain.
-        dw::DW_TAG_ptr_to_member_type => Shape::Compound {
-            kind: CompoundKind::Struct,
-            tag: None,
-            size: Some(pointer_to_member_size(entry)?),
+        dw::DW_TAG_ptr_to_member_type => Shape::MemberPointer {
+            class: entry.reference(dw::DW_AT_containing_type)?,
+            target: entry.type_id()?,
+            address_size: entry.view.unit.encoding().address_size,
         },
         dw::DW_TAG_array_type => array(entry)?,
         dw::DW_TAG_subroutine_type | dw::DW_TAG_subprogram => function(entry)?,
@@ -368,19 +367,14 @@ fn pointer(entry: &Entry<'_>, kind: PointerKind) -> Result<Shape> {
     })
 }
 
-/// The Itanium C++ ABI's: an offset, or for functions a pointer and an adjustment.
-fn pointer_to_member_size(entry: &Entry<'_>) -> Result<u64> {
-    let address_size = u64::from(entry.view.unit.encoding().address_size);
-    let target = entry
-        .type_id()?
-        .map(|id| entry.source.entry(id))
-        .transpose()?;
-    let is_function = target.is_some_and(|target| target.tag() == dw::DW_TAG_subroutine_type);
-    Ok(if is_function {
-        2 * address_size
+/// The type of `nullptr`, which has the size of a pointer, or one of which nothing is known.
+fn unspecified(entry: &Entry<'_>) -> Result<Shape> {
+    let is_null_pointer = entry.name()?.is_some_and(|name| name.contains("nullptr"));
+    if is_null_pointer {
+        pointer(entry, PointerKind::Pointer)
     } else {
-        address_size
-    })
+        Ok(Shape::Void)
+    }
 }
 
 fn array(entry: &Entry<'_>) -> Result<Shape> {

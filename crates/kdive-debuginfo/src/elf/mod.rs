@@ -135,6 +135,11 @@ impl Segment {
     pub fn is_load(&self) -> bool {
         self.kind == elf::PT_LOAD.0
     }
+
+    /// Whether the segment is the dynamic section (`PT_DYNAMIC`).
+    pub fn is_dynamic(&self) -> bool {
+        self.kind == elf::PT_DYNAMIC.0
+    }
 }
 
 enum Content {

@@ -64,6 +64,9 @@ impl Module {
         }
         is_used |= has_types;
         if is_used {
+            if self.address_ranges().is_none() && is_placed_by_dynamic_section(self.kind()) {
+                self.set_address_ranges(loaded_range(file, bias).map(|range| vec![range]));
+            }
             let ranges = self.address_ranges().unwrap_or_default();
             program.add_unwind_file(file, bias, &ranges);
         }
@@ -163,15 +166,27 @@ impl Module {
         ) {
             return info.kernel_offset().unwrap_or(0);
         }
-        let Some(start) = self
-            .address_ranges()
-            .and_then(|ranges| ranges.first().map(|(start, _)| *start))
-        else {
-            return 0;
-        };
         if file.kind() == ElfKind::Relocatable {
             return 0;
         }
+        let start = self
+            .address_ranges()
+            .and_then(|ranges| ranges.first().map(|(start, _)| *start));
+        // No file begins with its dynamic section: with that of a file whose headers can't be read,
+        // its start stands for it.
+        if let ModuleKind::SharedLibrary { dynamic_address } | ModuleKind::Vdso { dynamic_address } =
+            self.kind()
+            && start != Some(dynamic_address)
+            && let Some(dynamic) = file.segments().iter().find(|segment| segment.is_dynamic())
+        {
+            return dynamic_address.wrapping_sub(dynamic.address);
+        }
+        if let ModuleKind::Relocatable { .. } = self.kind() {
+            return 0;
+        }
+        let Some(start) = start else {
+            return 0;
+        };
         let first = file
             .segments()
             .iter()
@@ -180,6 +195,22 @@ impl Module {
             .min();
         start.wrapping_sub(first.unwrap_or(0))
     }
+}
+
+fn is_placed_by_dynamic_section(kind: ModuleKind) -> bool {
+    matches!(
+        kind,
+        ModuleKind::SharedLibrary { .. } | ModuleKind::Vdso { .. }
+    )
+}
+
+/// The addresses that the segments of a file have in the program.
+fn loaded_range(file: &ElfFile, bias: u64) -> Option<(u64, u64)> {
+    let loaded = || file.segments().iter().filter(|segment| segment.is_load());
+    let start = loaded().map(|segment| segment.address).min()?;
+    let ends = loaded().map(|segment| segment.address.saturating_add(segment.memory_size));
+    let (start, end) = (start.wrapping_add(bias), ends.max()?.wrapping_add(bias));
+    (start < end).then_some((start, end))
 }
 
 /// Whether a file holds what was loaded, and not only its debug information.

@@ -37,6 +37,8 @@ pub struct Program {
     platform: OnceLock<Platform>,
     target: OnceLock<Target>,
     memory: OnceLock<Arc<Memory>>,
+    /// What is read before there is any memory.
+    no_memory: Arc<Memory>,
     language: RwLock<Language>,
     /// Whether the language was set, and so follows no `main()`.
     is_language_set: AtomicBool,
@@ -59,6 +61,7 @@ impl Program {
             platform: platform.map(OnceLock::from).unwrap_or_default(),
             target: OnceLock::new(),
             memory: OnceLock::new(),
+            no_memory: Arc::new(Memory::new()),
             language: RwLock::new(Language::C),
             is_language_set: AtomicBool::new(false),
             types: FinderRegistry::new("type finder"),
@@ -195,7 +198,7 @@ impl Program {
 
     /// A program whose `main()` is written in C++ is looked into as C++, unless another language
     /// was set.
-    pub(crate) fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
+    pub fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
         if !self.is_kernel()
             && !self.is_language_set.load(Ordering::Relaxed)
             && self.language() == Language::C
@@ -215,9 +218,15 @@ impl Program {
         self.forget();
     }
 
-    /// The memory.
+    /// The memory. Until it has a segment or the program a target, it has nothing to do with what
+    /// will be the memory then.
     pub fn memory(&self) -> &Arc<Memory> {
-        self.memory.get_or_init(|| Arc::new(Memory::new()))
+        self.memory.get().unwrap_or(&self.no_memory)
+    }
+
+    /// Whether there is memory: that of a target, or segments.
+    pub fn has_memory(&self) -> bool {
+        self.memory.get().is_some()
     }
 
     /// Adds a segment of memory; it hides what was there before.
@@ -228,7 +237,9 @@ impl Program {
         size: u64,
         reader: Arc<dyn MemoryReader>,
     ) {
-        self.memory().add_segment(space, address, size, reader);
+        self.memory
+            .get_or_init(|| Arc::new(Memory::new()))
+            .add_segment(space, address, size, reader);
     }
 
     /// Fills `buffer` with the bytes at `address`.

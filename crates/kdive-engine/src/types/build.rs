@@ -36,12 +36,15 @@ impl Type {
         language: Language,
     ) -> Type {
         let primitive = PrimitiveType::from_spelling(name).filter(|primitive| {
+            // These are names of other types.
+            let is_alias = matches!(primitive, PrimitiveType::SizeT | PrimitiveType::PtrdiffT);
             *primitive == PrimitiveType::Char
-                || if is_signed {
-                    primitive.is_signed_integer()
-                } else {
-                    primitive.is_unsigned_integer()
-                }
+                || !is_alias
+                    && if is_signed {
+                        primitive.is_signed_integer()
+                    } else {
+                        primitive.is_unsigned_integer()
+                    }
         });
         Self::number(
             TypeKind::Int,

@@ -12,7 +12,8 @@ use kdive_target::ByteOrder;
 
 use super::{
     Content, Derived, Detail, Enumerator, LazyList, Link, MAX_DEPTH, Member, Parameter,
-    PrimitiveType, Qualifiers, TemplateParameter, Type, TypeData, TypeKind, too_deep,
+    PrimitiveType, Qualifiers, TemplateParameter, Type, TypeData, TypeKind, member_pointer,
+    too_deep,
 };
 use crate::object::Object;
 use crate::program::Program;
@@ -40,6 +41,10 @@ impl ImportedTypes {
             made: RwLock::default(),
             myself: myself.clone(),
         })
+    }
+
+    pub(super) fn byte_order(&self) -> ByteOrder {
+        self.byte_order
     }
 
     pub(crate) fn source(&self) -> &Arc<dyn TypeSource> {
@@ -125,26 +130,7 @@ impl ImportedTypes {
                 self.make_compound(id, kind, tag, size, language)?
             }
             Shape::Enum { tag, integer } => self.make_enumeration(id, tag, integer, language)?,
-            Shape::Typedef { name, target } => {
-                let primitive = match &*name {
-                    "size_t" => Some(PrimitiveType::SizeT),
-                    "ptrdiff_t" => Some(PrimitiveType::PtrdiffT),
-                    _ => None,
-                };
-                Type::new(TypeData {
-                    kind: TypeKind::Typedef,
-                    language,
-                    primitive,
-                    name: Some(name),
-                    size: None,
-                    byte_order: self.byte_order,
-                    alignment: None,
-                    detail: Detail::Alias {
-                        target: self.link(target),
-                    },
-                    derived: Derived::default(),
-                })
-            }
+            Shape::Typedef { name, target } => self.make_typedef(name, target, language),
             Shape::Pointer {
                 kind,
                 target,
@@ -164,6 +150,11 @@ impl ImportedTypes {
                 },
                 derived: Derived::default(),
             }),
+            Shape::MemberPointer {
+                class,
+                target,
+                address_size,
+            } => member_pointer::make(self, class, target, address_size.into(), language)?,
             Shape::Array {
                 element,
                 dimensions,
@@ -199,6 +190,32 @@ impl ImportedTypes {
                     derived: Derived::default(),
                 })
             }
+        })
+    }
+
+    fn make_typedef(
+        &self,
+        name: Arc<str>,
+        target: Option<TypeId>,
+        language: super::Language,
+    ) -> Type {
+        let primitive = match &*name {
+            "size_t" => Some(PrimitiveType::SizeT),
+            "ptrdiff_t" => Some(PrimitiveType::PtrdiffT),
+            _ => None,
+        };
+        Type::new(TypeData {
+            kind: TypeKind::Typedef,
+            language,
+            primitive,
+            name: Some(name),
+            size: None,
+            byte_order: self.byte_order,
+            alignment: None,
+            detail: Detail::Alias {
+                target: self.link(target),
+            },
+            derived: Derived::default(),
         })
     }
 

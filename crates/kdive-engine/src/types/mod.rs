@@ -8,6 +8,7 @@ mod build;
 mod derived;
 mod import;
 mod lazy;
+mod member_pointer;
 mod members;
 mod name;
 mod parse;

@@ -419,6 +419,13 @@ impl Program {
                         "can't convert negative int to unsigned",
                     ));
                 }
+                let fits = |enumerator: &Enumerator| match ty.is_signed() {
+                    Some(true) => i64::try_from(enumerator.value).is_ok(),
+                    _ => u64::try_from(enumerator.value).is_ok(),
+                };
+                if ty.size().or_raise()? <= 8 && !enumerators.iter().all(fits) {
+                    return Err(PyOverflowError::new_err("int too big to convert"));
+                }
                 Some((ty.clone(), enumerators))
             }
             (None, None) => None,

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::Program;
+use crate::arguments::FilePath;
 use crate::enums::Flags;
 use crate::errors::{IntoPython, OrRaise, key_error};
 use crate::object::storage;
@@ -38,9 +39,11 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         kinds: ObjectKinds,
-        file_name: Option<&str>,
+        file: Option<&FilePath>,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
+        let file_name = file.map(FilePath::text);
+        let file_name = file_name.as_deref();
         let inner = &slf.get().inner;
         let known = if kinds == ObjectKinds::all() && file_name.is_none() {
             inner.known_object(name)
@@ -110,31 +113,43 @@ impl Program {
         slf: &Bound<'_, Self>,
         name: &str,
         flags: Option<&Bound<'_, PyAny>>,
-        filename: Option<&str>,
+        filename: Option<FilePath>,
     ) -> PyResult<Py<PyAny>> {
         let kinds = flags.map_or(Ok(ObjectKinds::all()), ObjectKinds::from_python)?;
         if kinds.is_empty() {
             return Err(PyValueError::new_err("invalid find object flags"));
         }
-        Self::find_object(slf, name, kinds, filename)
+        Self::find_object(slf, name, kinds, filename.as_ref())
     }
 
     /// Return the enumerator or macro called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn constant(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
-        Self::find_object(slf, name, ObjectKinds::CONSTANT, filename)
+    fn constant(
+        slf: &Bound<'_, Self>,
+        name: &str,
+        filename: Option<FilePath>,
+    ) -> PyResult<Py<PyAny>> {
+        Self::find_object(slf, name, ObjectKinds::CONSTANT, filename.as_ref())
     }
 
     /// Return the function called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn function(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
-        Self::find_object(slf, name, ObjectKinds::FUNCTION, filename)
+    fn function(
+        slf: &Bound<'_, Self>,
+        name: &str,
+        filename: Option<FilePath>,
+    ) -> PyResult<Py<PyAny>> {
+        Self::find_object(slf, name, ObjectKinds::FUNCTION, filename.as_ref())
     }
 
     /// Return the variable called `name`; like `object`.
     #[pyo3(signature = (name, filename=None))]
-    fn variable(slf: &Bound<'_, Self>, name: &str, filename: Option<&str>) -> PyResult<Py<PyAny>> {
-        Self::find_object(slf, name, ObjectKinds::VARIABLE, filename)
+    fn variable(
+        slf: &Bound<'_, Self>,
+        name: &str,
+        filename: Option<FilePath>,
+    ) -> PyResult<Py<PyAny>> {
+        Self::find_object(slf, name, ObjectKinds::VARIABLE, filename.as_ref())
     }
 
     /// Return the type that C source calls `name`.
@@ -142,7 +157,7 @@ impl Program {
     fn r#type(
         slf: &Bound<'_, Self>,
         name: &Bound<'_, PyAny>,
-        filename: Option<&str>,
+        filename: Option<FilePath>,
     ) -> PyResult<Py<Type>> {
         let py = slf.py();
         if let Ok(ty) = name.cast::<Type>() {
@@ -156,7 +171,8 @@ impl Program {
                 "type() argument 1 must be str or Type",
             ));
         };
-        let ty = Self::find_type(slf, name.to_str()?, filename)?;
+        let file = filename.as_ref().map(FilePath::text);
+        let ty = Self::find_type(slf, name.to_str()?, file.as_deref())?;
         Py::new(py, Type::new(ty, slf.as_unbound(), py))
     }
 

@@ -23,7 +23,7 @@ pub(crate) use default::{default_program, get_default_prog, set_default_prog};
 pub(crate) use modules::load_debug_info;
 pub(crate) use targets::{program_from_core_dump, program_from_kernel, program_from_pid};
 
-use crate::arguments::{Text, Truth, bytes_of};
+use crate::arguments::{Size, Text, Truth, bytes_of};
 use crate::enums::{Flags, ProgramFlags};
 use crate::errors::{OrRaise, bad_data};
 use crate::language::{self, Language};
@@ -235,15 +235,16 @@ impl Program {
         &self,
         py: Python<'py>,
         address: u64,
-        size: u64,
+        size: Size,
         physical: Truth,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
-        let size = usize::try_from(size)
+        let space = space(physical.0);
+        let address = self.wrapped(space, address);
+        let size = usize::try_from(size.0)
             .ok()
             .filter(|&size| isize::try_from(size).is_ok())
             .ok_or_else(|| PyOverflowError::new_err("so many bytes can't be read at once"))?;
-        let space = space(physical.0);
         if size < MUCH {
             return PyBytes::new_with(py, size, |buffer| self.fill(py, space, address, buffer));
         }
@@ -261,7 +262,7 @@ impl Program {
 
     /// Read the bytes at `address` up to the first zero byte, at most `max_size`.
     #[pyo3(
-        signature = (address, physical=Truth(false), *, max_size=u64::MAX),
+        signature = (address, physical=Truth(false), *, max_size=Size(u64::MAX)),
         text_signature = "($self, address, physical=False, *, max_size=2**64-1)"
     )]
     fn read_c_string<'py>(
@@ -269,10 +270,12 @@ impl Program {
         py: Python<'py>,
         address: u64,
         physical: Truth,
-        max_size: u64,
+        max_size: Size,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.inner.address_size().or_raise()?;
+        let Size(max_size) = max_size;
         let space = space(physical.0);
+        let address = self.wrapped(space, address);
         let mut start = [0; STRING_LENGTH];
         if self.inner.memory().read_at_hand(space, address, &mut start)
             && let Some(size) = start.iter().position(|&byte| byte == 0)
@@ -327,12 +330,11 @@ impl Program {
         text_signature = "($self, address, physical=False)"
     )]
     fn read_word(&self, py: Python<'_>, address: u64, physical: Truth) -> PyResult<u64> {
-        self.read_uint(
-            py,
-            address,
-            physical.0,
-            self.inner.address_size().or_raise()?,
-        )
+        let size = self
+            .inner
+            .address_size()
+            .map_err(|_| PyValueError::new_err("program word size is not known"))?;
+        self.read_uint(py, address, physical.0, size)
     }
 }
 
@@ -351,11 +353,20 @@ impl Program {
         size: u8,
     ) -> PyResult<u64> {
         let space = space(physical);
+        let address = self.wrapped(space, address);
         match self.inner.read_uint_at_hand(space, address, size) {
             Some(number) => Ok(number),
             None => py
                 .detach(|| self.inner.read_uint(space, address, size))
                 .or_raise(),
+        }
+    }
+
+    /// An address of memory without the bits that the program's addresses do not have.
+    fn wrapped(&self, space: AddressSpace, address: u64) -> u64 {
+        match space {
+            AddressSpace::Virtual => address & self.inner.address_mask(),
+            AddressSpace::Physical => address,
         }
     }
 

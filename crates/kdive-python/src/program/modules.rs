@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kdive_engine as engine;
 use kdive_engine::module::{DebugInfoFinder, LoadReport, Module as EngineModule, ModuleKind};
+use kdive_engine::{self as engine, TypeKind};
 use pyo3::exceptions::{PyLookupError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PySequence, PySet, PyString, PyTuple};
@@ -245,7 +245,11 @@ impl Program {
         create: Truth,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let wanted = module_obj.get().inner.number().or_raise()?;
+        let object = &module_obj.get().inner;
+        if object.ty().unaliased_kind().or_raise()? != TypeKind::Pointer {
+            return Err(PyTypeError::new_err("struct module * is required"));
+        }
+        let wanted = object.number().or_raise()?;
         let inner = &slf.get().inner;
         let find = || {
             inner.modules().all().into_iter().find(|module| {

@@ -22,7 +22,11 @@ impl Program {
             return address.extract().map(Some);
         };
         let text = text.to_str()?;
+        if text.is_empty() {
+            return Err(PyValueError::new_err("expected symbol name or address"));
+        }
         let (name, offset) = match text.split_once('+') {
+            Some(("", _)) => return Err(PyValueError::new_err("expected symbol name")),
             Some((name, offset)) => (name.trim(), number(offset.trim())?),
             None => (text.trim(), 0),
         };
@@ -106,9 +110,18 @@ impl Program {
                 py.detach(|| inner.stack_trace_of(&object.inner))
             }
             _ => {
-                let tid: u64 = thread.extract()?;
-                let tid =
-                    u32::try_from(tid).map_err(|_| PyLookupError::new_err("task not found"))?;
+                let tid = match thread.extract::<i64>() {
+                    // An object converts to C's type, and is the ID of no thread then.
+                    Ok(negative) if negative < 0 && thread.is_instance_of::<Object>() => u64::MAX,
+                    _ => thread.extract()?,
+                };
+                let tid = u32::try_from(tid).map_err(|_| {
+                    PyLookupError::new_err(if inner.is_kernel() {
+                        "task not found"
+                    } else {
+                        "thread not found"
+                    })
+                })?;
                 py.detach(|| inner.stack_trace_of_thread(tid))
             }
         };

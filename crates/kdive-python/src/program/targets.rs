@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use kdive_target::verify::{Verification, verify};
 use kdive_target::{ExcludedPages, OpenOptions, Target};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList, PyString, PyTuple};
 
 use super::Program;
 use crate::arguments::{FilePath, Text, Truth};
+use crate::enums::wrong_type;
 use crate::errors::{IntoPython, OrRaise, from_io};
 use crate::log;
 
@@ -79,6 +80,10 @@ fn excluded_pages(name: &str) -> PyResult<ExcludedPages> {
     }
 }
 
+fn already_initialized() -> PyErr {
+    PyValueError::new_err("program memory was already initialized")
+}
+
 /// A descriptor of its own for an open file.
 fn duplicate(number: i32) -> PyResult<OwnedFd> {
     if number < 0 {
@@ -109,14 +114,27 @@ impl Program {
         }
     }
 
-    fn set_target(&self, py: Python<'_>, target: Target) -> PyResult<()> {
+    /// A program that has memory can't be given a target, whatever that would be.
+    fn check_no_memory(&self) -> PyResult<()> {
+        if self.inner.has_memory() {
+            return Err(already_initialized());
+        }
+        Ok(())
+    }
+
+    fn set_target(slf: &Bound<'_, Self>, target: Target) -> PyResult<()> {
+        let py = slf.py();
         for remark in &target.remarks {
             log::warning(py, remark)?;
         }
         for notice in &target.notices {
             log::info(py, notice)?;
         }
-        py.detach(|| self.inner.set_target(target)).or_raise()
+        let inner = &slf.get().inner;
+        py.detach(|| inner.set_target(target)).or_raise()?;
+        let plugins = py.import("kdive.plugins")?;
+        plugins.call_method1("call", ("drgn_prog_set", slf))?;
+        Ok(())
     }
 }
 
@@ -126,57 +144,62 @@ impl Program {
     /// paths of a split dump.
     #[pyo3(signature = (path, *, excluded_pages="fault", allow_truncated=true, snapshot=false))]
     pub(crate) fn set_core_dump(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         path: CoreDump,
         excluded_pages: &str,
         allow_truncated: bool,
         snapshot: bool,
     ) -> PyResult<()> {
+        let (py, prog) = (slf.py(), slf.get());
+        prog.check_no_memory()?;
         let options = OpenOptions {
             snapshot,
             excluded_pages: self::excluded_pages(excluded_pages)?,
             refuse_truncated: !allow_truncated,
             is_interrupted: Some(is_interrupted),
-            ..self.open_options()
+            ..prog.open_options()
         };
         let target = py.detach(|| path.open(&options));
         if let Some(error) = RAISED.take() {
             return Err(error);
         }
-        self.set_target(py, target?)
+        Self::set_target(slf, target?)
     }
 
     /// Make the running kernel the target; needs the right to read `/proc/kcore`.
     #[pyo3(signature = (*, snapshot=false))]
-    pub(crate) fn set_kernel(&self, py: Python<'_>, snapshot: bool) -> PyResult<()> {
-        let options = self.live_options(snapshot);
+    pub(crate) fn set_kernel(slf: &Bound<'_, Self>, snapshot: bool) -> PyResult<()> {
+        let (py, prog) = (slf.py(), slf.get());
+        prog.check_no_memory()?;
+        let options = prog.live_options(snapshot);
         let target = py
             .detach(|| kdive_target::open_live_kernel(&options))
             .or_raise()?;
-        self.set_target(py, target)
+        Self::set_target(slf, target)
     }
 
     /// Make a running process the target; needs the right to trace it.
     #[pyo3(signature = (pid, *, snapshot=false))]
-    pub(crate) fn set_pid(&self, py: Python<'_>, pid: u32, snapshot: bool) -> PyResult<()> {
-        let options = self.live_options(snapshot);
+    pub(crate) fn set_pid(slf: &Bound<'_, Self>, pid: u32, snapshot: bool) -> PyResult<()> {
+        let (py, prog) = (slf.py(), slf.get());
+        prog.check_no_memory()?;
+        let options = prog.live_options(snapshot);
         let target = py
             .detach(|| kdive_target::open_process(pid, &options))
             .or_raise()?;
-        self.set_target(py, target)
+        Self::set_target(slf, target)
     }
 
     /// Make the kernel of a guest of QEMU the target, given its QMP socket: a path, `HOST:PORT`
     /// or a connected file descriptor.
     #[pyo3(signature = (address, *, snapshot=false))]
     fn set_qemu_qmp(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         address: &Bound<'_, PyAny>,
         snapshot: bool,
     ) -> PyResult<()> {
-        let options = self.live_options(snapshot);
+        let (py, prog) = (slf.py(), slf.get());
+        let options = prog.live_options(snapshot);
         let target = if let Ok(number) = address.cast::<PyInt>() {
             let socket = duplicate(number.extract()?)?;
             py.detach(|| kdive_target::open_qemu_socket(socket, &options))
@@ -184,28 +207,26 @@ impl Program {
             let name = name.to_str()?;
             py.detach(|| kdive_target::open_qemu(name, &options))
         } else {
-            return Err(PyTypeError::new_err("address must be str or int"));
+            return Err(wrong_type("str or int", address));
         };
-        self.set_target(py, target.or_raise()?)
+        Self::set_target(slf, target.or_raise()?)
     }
 
     /// Make a kernel the target whose memory `add_memory_segment()` has provided.
     fn set_linux_kernel_custom(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         vmcoreinfo: Text,
         is_live: Truth,
     ) -> PyResult<()> {
-        if self.inner.target().is_some() {
-            return Err(PyValueError::new_err(
-                "program memory was already initialized",
-            ));
+        let (py, inner) = (slf.py(), &slf.get().inner);
+        if inner.target().is_some() {
+            return Err(already_initialized());
         }
-        let memory = self.inner.memory().clone();
-        let platform = self.inner.platform();
+        let memory = inner.memory().clone();
+        let platform = inner.platform();
         let target =
             py.detach(|| kdive_target::custom_kernel(memory, platform, &vmcoreinfo.0, is_live.0));
-        self.set_target(py, target)
+        Self::set_target(slf, target)
     }
 
     /// Read all memory of the target, and check what it says of itself.
@@ -265,10 +286,10 @@ fn to_python<'py>(py: Python<'py>, found: &Verification) -> PyResult<Bound<'py, 
 /// A new program with the target that is set, and the debug information that is found.
 fn opened(
     py: Python<'_>,
-    set_target: impl FnOnce(&Program) -> PyResult<()>,
+    set_target: impl FnOnce(&Bound<'_, Program>) -> PyResult<()>,
 ) -> PyResult<Py<Program>> {
     let prog = Program::new(py, None, None)?;
-    set_target(prog.get())?;
+    set_target(prog.bind(py))?;
     prog.get().load_what_is_found(py)?;
     Ok(prog)
 }
@@ -277,18 +298,18 @@ fn opened(
 #[pyfunction]
 pub(crate) fn program_from_core_dump(py: Python<'_>, path: CoreDump) -> PyResult<Py<Program>> {
     opened(py, |prog| {
-        prog.set_core_dump(py, path, "fault", true, false)
+        Program::set_core_dump(prog, path, "fault", true, false)
     })
 }
 
 /// Open the running kernel and load debug information.
 #[pyfunction]
 pub(crate) fn program_from_kernel(py: Python<'_>) -> PyResult<Py<Program>> {
-    opened(py, |prog| prog.set_kernel(py, false))
+    opened(py, |prog| Program::set_kernel(prog, false))
 }
 
 /// Open a running process and load debug information.
 #[pyfunction]
 pub(crate) fn program_from_pid(py: Python<'_>, pid: u32) -> PyResult<Py<Program>> {
-    opened(py, |prog| prog.set_pid(py, pid, false))
+    opened(py, |prog| Program::set_pid(prog, pid, false))
 }
