@@ -6,6 +6,7 @@ import contextlib
 import os
 import readline
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -50,11 +51,35 @@ def run(
 
 
 class _Console(code.InteractiveConsole):
-    """A console whose lines may name any helper."""
+    """A console whose lines may name any helper, or a command after `%`."""
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(namespace, filename="<console>")
         self._namespace = namespace
+
+    def runsource(self, source: str, filename: str = "<input>", symbol: str = "single") -> bool:
+        if not source.lstrip().startswith("%"):
+            return super().runsource(source, filename, symbol)
+        from kdive.commands import run_command
+
+        try:
+            run_command(
+                self._namespace["prog"],
+                source.lstrip()[1:],
+                globals=self._namespace,
+                onerror=self._report,
+            )
+        except Exception:  # noqa: BLE001 - the prompt goes on
+            self.showtraceback()
+        return False
+
+    def _report(self, error: Exception) -> None:
+        from kdive.commands import CommandError
+
+        if isinstance(error, (CommandError, OSError, SyntaxError)):
+            self.write(f"kdive: {error}\n")
+        else:
+            traceback.print_exception(error)
 
     def runcode(self, code: CodeType) -> None:
         supply(self._namespace, code)

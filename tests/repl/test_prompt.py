@@ -74,6 +74,8 @@ def test_session(process: int, tmp_path: Path) -> None:
         assert fault.splitlines()[-1].startswith("kdive.FaultError: ")
         terminal.type('prog["origin"].lab\t\n')
         assert '"here"' in terminal.until(PROMPT)
+        assert terminal.answer("%py prog['answer'] | tr 0-9 a-j") == "(int)ec\n"
+        assert terminal.answer("%nope") == "kdive: nope: command not found\n"
         # Readline closes the quotation mark of a word that is complete.
         terminal.type('prog["answ\t]\n')
         assert "(int)42\n" in terminal.until(PROMPT)
