@@ -345,13 +345,7 @@ impl Module {
     fn try_file(&self, py: Python<'_>, path: FilePath, fd: i32, force: Truth) -> PyResult<()> {
         let descriptor = (fd >= 0).then(|| PathBuf::from(format!("/proc/self/fd/{fd}")));
         let place = descriptor.as_ref().unwrap_or(&path.0);
-        let tried = py.detach(|| {
-            let taken = self.inner.try_file_at(&path.0, place, force.0)?;
-            if taken {
-                self.inner.program()?.take_language_of_main()?;
-            }
-            Ok(taken)
-        });
+        let tried = py.detach(|| self.inner.try_file_at(&path.0, place, force.0));
         if fd >= 0 {
             // The descriptor is this function's, whatever becomes of the file.
             py.import("os")?.call_method1("close", (fd,))?;

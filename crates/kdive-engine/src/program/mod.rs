@@ -198,7 +198,7 @@ impl Program {
 
     /// A program whose `main()` is written in C++ is looked into as C++, unless another language
     /// was set.
-    pub fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
+    pub(crate) fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
         if !self.is_kernel()
             && !self.is_language_set.load(Ordering::Relaxed)
             && self.language() == Language::C
