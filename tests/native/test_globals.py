@@ -61,10 +61,13 @@ def test_a_function_that_another_module_calls_has_an_address(tmp_path: Path) -> 
 def test_what_is_left_of_a_variable_is_known(tmp_path: Path) -> None:
     """clang keeps no memory for the member that is written and never read."""
     prog = compiled(tmp_path, ["clang", "-O2"], "program.c", SOURCE)
-    prog.add_memory_segment(0, 4096, lambda _address, count, _offset, _is_physical: b"\7" * count)
+    byte = b"\7"
+    prog.add_memory_segment(0, 4096, lambda _address, count, _offset, _is_physical: byte * count)
     pair = prog["pair"]
     assert pair.kept.value_() == 0x07070707
     assert pair.written.absence_reason_ == AbsenceReason.OPTIMIZED_OUT
+    byte = b"\5"
+    assert prog["pair"].kept.value_() == 0x05050505
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kdive_debuginfo::TypeSource;
 
 use super::cache::FoundObject;
-use super::{ObjectKinds, Program, Symbol, SymbolQuery};
+use super::{ObjectFinder, ObjectKinds, Program, Symbol, SymbolQuery};
 use crate::object::{Object, Place};
 use crate::types::{PrimitiveType, Type, TypeKinds, parse_type_name};
 use crate::{Error, Result};
@@ -201,8 +201,8 @@ impl Program {
                 && file_name.is_none()
                 && kinds == ObjectKinds::all()
                 && object.bit_field_size.is_none()
-                && !matches!(object.place, Place::Absent(_))
                 && !object.is_reference()?
+                && self.stays_the_same(&**finder, name, &object)?
             {
                 let found = FoundObject {
                     ty: object.ty.clone(),
@@ -213,6 +213,23 @@ impl Program {
             return object.in_expression().map(Some);
         }
         Ok(None)
+    }
+
+    /// Whether an object that a finder found needn't be looked for again: it is in the target's
+    /// memory, or a constant. The value of a variable may have been put together from memory.
+    fn stays_the_same(
+        self: &Arc<Self>,
+        finder: &dyn ObjectFinder,
+        name: &str,
+        object: &Object,
+    ) -> Result<bool> {
+        Ok(match object.place {
+            Place::Reference { .. } => true,
+            Place::Value(_) => finder
+                .find(self, name, ObjectKinds::VARIABLE, None)?
+                .is_none(),
+            Place::Partial(_) | Place::Absent(_) => false,
+        })
     }
 
     /// The symbols that match, from the first finder that has any (from all if all are wanted).
