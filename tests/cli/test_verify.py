@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -185,6 +186,13 @@ def image_of_zeros(path: Path, size: int) -> Path:
     return path
 
 
+def take_terminal(terminal: int) -> None:
+    """Make ^C on a terminal interrupt this process, the first of its session."""
+    os.close(os.open(os.ttyname(terminal), os.O_RDWR))
+    # Who starts the tests in the background of a shell has it ignored, which is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Terminal:
     """The command with a terminal for what it says."""
 
@@ -198,8 +206,7 @@ class Terminal:
             stderr=other,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             start_new_session=True,
-            # Makes the terminal that of the new session, so that ^C interrupts it.
-            preexec_fn=lambda: os.close(os.open(os.ttyname(other), os.O_RDWR)),
+            preexec_fn=lambda: take_terminal(other),
         )
         os.close(other)
         self.shown = ""
@@ -247,7 +254,7 @@ def test_the_bar_and_an_interruption(tmp_path: Path) -> None:
 def test_an_interruption_while_vmcoreinfo_is_searched_for(tmp_path: Path) -> None:
     """Which takes an hour."""
     terminal = Terminal("-c", image_of_zeros(tmp_path / "memory", 8 << 40), "-e", "1")
-    time.sleep(2)
+    time.sleep(5)
     terminal.press(b"\x03")
     terminal.wait_for(r"kdive: interrupted\r\n$")
     assert terminal.end() == (130, "")
