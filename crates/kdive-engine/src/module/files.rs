@@ -136,6 +136,7 @@ impl Module {
                 bias: Some(bias),
             };
         });
+        program.take_language_of_main(&dwarf);
         program.add_type_source(Arc::new(dwarf));
         program.add_symbols(Arc::new(self.symbols(&program, file, bias)?));
         Ok(true)

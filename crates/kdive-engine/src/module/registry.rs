@@ -308,7 +308,7 @@ impl Program {
         for module in &wanting {
             module.settle_for_compact_types();
         }
-        self.take_language_of_main()
+        Ok(())
     }
 
     /// Offers a file to the modules with its build ID; whether one took it.
@@ -399,9 +399,6 @@ impl Module {
         }
         let file = Arc::new(file);
         let taken = self.try_elf(&file, force)?;
-        if taken {
-            self.program()?.take_language_of_main()?;
-        }
         Ok((taken, self.why_no_debug_file(&file)))
     }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 pub use finders::{FinderRegistry, ObjectFinder, SymbolFinder, SymbolQuery, TypeFinder};
+use kdive_debuginfo::TypeSource;
 pub use kdive_debuginfo::description::ObjectKinds;
 pub use kdive_debuginfo::symbols::{Symbol, SymbolBinding, SymbolKind};
 use kdive_target::{
@@ -197,17 +198,21 @@ impl Program {
     }
 
     /// A program whose `main()` is written in C++ is looked into as C++, unless another language
-    /// was set.
-    pub(crate) fn take_language_of_main(self: &Arc<Self>) -> Result<()> {
-        if !self.is_kernel()
+    /// was set. `source` is what became known of it.
+    pub(crate) fn take_language_of_main(&self, source: &dyn TypeSource) {
+        let is_open = !self.is_kernel()
             && !self.is_language_set.load(Ordering::Relaxed)
-            && self.language() == Language::C
-            && let Some(main) = self.find_object_if_any("main", ObjectKinds::FUNCTION, None)?
-            && main.ty().language() == Language::Cpp
-        {
+            && self.language() == Language::C;
+        // A main() that is damaged says nothing, and hides nothing else.
+        let language = || {
+            let found = source
+                .find_objects(ObjectKinds::FUNCTION, "main", None)
+                .ok()?;
+            Some(source.describe(found.first()?.type_id?).ok()?.language)
+        };
+        if is_open && language() == Some(Language::Cpp) {
             self.change_language(Language::Cpp);
         }
-        Ok(())
     }
 
     fn change_language(&self, language: Language) {
